@@ -211,7 +211,8 @@ impl Oracle {
         let pool = self.pools.entry(key);
         let pool = pool.or_insert_with(|| PoolState::new(active));
         pool.add(seen, left_to_right, active);
-        self.list(key, self.clock.now());
+        let listed = pool.listed;
+        self.list(key, listed, self.clock.now());
         for mint in [trade.base.mint, trade.quote.mint] {
             if let Some(token) = self.tokens.get_mut(&mint) {
                 token.note(&seen, active);
@@ -322,24 +323,6 @@ impl Oracle {
             }
             kept
         });
-    }
-
-    /// The decimals of a token, from somewhere more reliable than a message.
-    pub fn pin(&mut self, mint: Pubkey, decimals: u8) {
-        match self.tokens.get_mut(&mint) {
-            Some(token) => token.decimals.pin(decimals),
-            None if self.pins.len() < PINS => drop(self.pins.insert(mint, decimals)),
-            None => {}
-        }
-    }
-
-    /// Tokens that have a price but no decimals that are beyond doubt, at most so many.
-    pub fn unpinned(&self, most: usize) -> Vec<Pubkey> {
-        let unpinned = self
-            .tokens
-            .iter()
-            .filter(|(_, token)| token.value.is_some() && token.decimals.certain().is_none());
-        unpinned.map(|(mint, _)| *mint).take(most).collect()
     }
 }
 

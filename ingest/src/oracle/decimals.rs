@@ -27,13 +27,6 @@ impl Decimals {
         }
     }
 
-    /// Sets it, unless it is known.
-    pub(super) fn pin(&mut self, decimals: u8) {
-        if self.pinned.is_none() {
-            *self = Self::pinned(decimals);
-        }
-    }
-
     /// A vote from a message. A slot counts once for each number.
     pub(super) fn vote(&mut self, decimals: u8, slot: u64) {
         if self.pinned.is_some() || self.last == Some((slot, decimals)) {

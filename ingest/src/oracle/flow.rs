@@ -151,22 +151,32 @@ impl Flow {
         self.standing(now.active).min(backed)
     }
 
-    /// The evidence for a price: the funds behind it.
-    pub(super) fn evidence(&self, now: Now) -> f64 {
-        self.standing(now.active).min(self.backing(now.settled))
-    }
-
-    /// The turnover of the last half a minute or so, as far as it counts.
-    pub(super) fn recent(&self, now: Now) -> f64 {
+    /// All of it, of a pool of this age in milliseconds.
+    pub(super) fn funds(&self, age: f64, now: Now) -> Funds {
+        let standing = self.standing(now.active);
+        let backing = self.backing(now.settled);
+        let capital = standing.min(TIMES * backing + UNBACKED);
         let recent = self.recent * (-(now.active - self.at).max(0.0) / RECENT).exp2();
-        recent.min(self.capital(now))
-    }
-
-    /// What [`recent`](Self::recent) usually is, of a pool of this age in milliseconds.
-    pub(super) fn usual(&self, age: f64, active: f64) -> f64 {
         let lasted = 1.0 - (-age.max(RECENT) / HALF_LIFE).exp2();
-        self.standing(active) * RECENT / (HALF_LIFE * lasted)
+        Funds {
+            capital,
+            evidence: standing.min(backing),
+            recent: recent.min(capital),
+            usual: standing * RECENT / (HALF_LIFE * lasted),
+        }
     }
+}
+
+/// What a pool has turned over and shown, in dollars.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Funds {
+    /// The turnover that counts.
+    pub(super) capital: f64,
+    /// The funds behind it: what speaks for a price.
+    pub(super) evidence: f64,
+    /// The turnover of the last half a minute or so, as far as it counts, and what it usually is.
+    pub(super) recent: f64,
+    pub(super) usual: f64,
 }
 
 fn place(span: u64) -> usize {
@@ -203,7 +213,7 @@ mod tests {
             own.add(slot, 1e6, false, 0.0);
         }
         assert!(own.capital(at(0.0)) <= 1.0, "{own:?}");
-        assert!(own.evidence(at(0.0)) <= 1.0);
+        assert!(own.funds(0.0, at(0.0)).evidence <= 1.0);
     }
 
     #[test]
@@ -225,7 +235,7 @@ mod tests {
         let mut flow = Flow::default();
         flow.add(7, 250.0, false, 0.0);
         assert!((flow.capital(at(0.0)) - 250.0).abs() < 1e-9);
-        assert!((flow.evidence(at(0.0)) - 250.0).abs() < 1e-9);
+        assert!((flow.funds(0.0, at(0.0)).evidence - 250.0).abs() < 1e-9);
         assert!((flow.capital(at(HALF_LIFE)) - 125.0).abs() < 1e-9);
     }
 

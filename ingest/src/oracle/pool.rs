@@ -3,7 +3,7 @@
 use perijove_core::Pubkey;
 
 use crate::oracle::clock::Now;
-use crate::oracle::flow::Flow;
+use crate::oracle::flow::{Flow, Funds};
 use crate::oracle::median::{Vote, median_and_spread, quantile};
 use crate::oracle::observation::Observation;
 use crate::oracle::rhythm::Rhythm;
@@ -167,25 +167,14 @@ impl PoolState {
         self.flow.capital(now)
     }
 
-    /// The funds that speak for its price.
-    pub(super) fn evidence(&self, now: Now) -> f64 {
-        self.flow.evidence(now)
-    }
-
-    /// What is traded in it lately, and what usually would be, in dollars.
-    pub(super) fn lately_and_usually(&self, now: Now) -> (f64, f64) {
-        let age = (now.active - self.first).max(0.0);
-        (self.flow.recent(now), self.flow.usual(age, now.active))
+    /// What it has turned over and shown.
+    pub(super) fn funds(&self, now: Now) -> Funds {
+        self.flow.funds((now.active - self.first).max(0.0), now)
     }
 
     /// How far it is believed, from 0 to 1: by its age, and by how often it agreed.
     pub(super) fn trust(&self, active: f64) -> f64 {
         seasoned(active - self.first) * self.honesty * self.honesty
-    }
-
-    /// How much it weighs while it trades as usual, in dollars.
-    pub(super) fn weight(&self, now: Now) -> f64 {
-        self.capital(now) * self.trust(now.active)
     }
 
     /// 1 while it trades as usual, less the longer it does not. `taken`, from 0 to 1, is how far

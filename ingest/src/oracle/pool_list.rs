@@ -16,13 +16,8 @@ const LEAST_AGE: f64 = 1_000.0;
 impl Oracle {
     /// Adds a pool that was just traded in to the tokens that it may price, if there is room, or if
     /// it weighs more than one of those there. One that is displaced comes back like that.
-    pub(super) fn list(&mut self, key: PoolKey, now: Now) {
-        let Some(listed) = self.pools.get(&key).map(|pool| pool.listed) else {
-            return;
-        };
-        if listed == [true; 2] {
-            return;
-        }
+    /// `listed` is whether it is there already, for its left and its right.
+    pub(super) fn list(&mut self, key: PoolKey, listed: [bool; 2], now: Now) {
         for (side, mint) in [key.left, key.right].into_iter().enumerate() {
             if listed.get(side) == Some(&false) && may_tell(mint, key.other(mint)) {
                 self.list_for(mint, key, now);

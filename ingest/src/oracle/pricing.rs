@@ -166,7 +166,7 @@ impl Oracle {
         let direct = weighed
             .iter()
             .filter(|weighed| is_anchor(weighed.key.other(mint)))
-            .map(|weighed| weighed.weight(now))
+            .map(|weighed| weighed.weight())
             .sum();
         let told = weighed
             .iter()
@@ -199,7 +199,7 @@ impl Oracle {
         }
         let (price, newest) = (pool.price()?, pool.newest()?);
         let via_price = money.value?;
-        let capital = pool.capital(now);
+        let capital = weighed.funds.capital;
         let sums = pool.window().sums(now.active);
         let doubt = via_price.uncertain / ROUTE;
         Some(PoolQuote {
@@ -211,9 +211,9 @@ impl Oracle {
             } + via_unit,
             spread: price.spread,
             slots: price.slots,
-            weight: weighed.weight(now) / (1.0 + doubt * doubt),
+            weight: weighed.weight() / (1.0 + doubt * doubt),
             capital,
-            evidence: weighed.evidence(now),
+            evidence: weighed.evidence(),
             trades: sums.trades,
             usd: sums.usd.min(capital),
             slot: newest.slot,

@@ -142,13 +142,13 @@ impl Oracle {
             };
             let price = weighed.pool.price()?;
             let left_to_right = weighed.key.left == mint;
-            let trust = weighed.pool.trust(now.active) / seasoned(now.active.max(YOUNGEST));
+            let trust = weighed.trust / seasoned(now.active.max(YOUNGEST));
             Some(StableQuote {
                 key: weighed.key,
                 via,
                 unit: if left_to_right { price.ln } else { -price.ln } + money?,
                 spread: price.spread,
-                weight: weighed.evidence(now) * trust.min(1.0),
+                weight: weighed.evidence() * trust.min(1.0),
             })
         });
         quotes.collect()

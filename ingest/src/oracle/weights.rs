@@ -2,6 +2,7 @@
 
 use crate::oracle::Oracle;
 use crate::oracle::clock::Now;
+use crate::oracle::flow::Funds;
 use crate::oracle::pool::{PoolKey, PoolState};
 
 /// Others have taken over once they turn over this share of what a silent pool used to.
@@ -11,19 +12,22 @@ const TAKEN: f64 = 0.3;
 pub(super) struct Weighed<'p> {
     pub(super) key: PoolKey,
     pub(super) pool: &'p PoolState,
+    pub(super) funds: Funds,
+    /// How far it is believed, from 0 to 1.
+    pub(super) trust: f64,
     /// 1 while it trades as usual.
-    pub(super) wakeful: f64,
+    wakeful: f64,
 }
 
 impl Weighed<'_> {
     /// How much it weighs, in dollars of turnover that count.
-    pub(super) fn weight(&self, now: Now) -> f64 {
-        self.pool.weight(now) * self.wakeful
+    pub(super) fn weight(&self) -> f64 {
+        self.funds.capital * self.trust * self.wakeful
     }
 
     /// The funds that speak for it.
-    pub(super) fn evidence(&self, now: Now) -> f64 {
-        self.pool.evidence(now) * self.wakeful
+    pub(super) fn evidence(&self) -> f64 {
+        self.funds.evidence * self.wakeful
     }
 }
 
@@ -36,19 +40,25 @@ impl Oracle {
         keys: impl Iterator<Item = &'p PoolKey>,
         now: Now,
     ) -> Vec<Weighed<'p>> {
-        let pools = keys.filter_map(|key| Some((*key, self.pools.get(key)?)));
-        let pools: Vec<_> = pools
-            .map(|(key, pool)| (key, pool, pool.lately_and_usually(now)))
-            .collect();
-        let all: f64 = pools.iter().map(|(_, _, (lately, _))| lately).sum();
-        let weighed = pools.into_iter().map(|(key, pool, (lately, usually))| {
-            let taken = (all - lately).max(0.0) / (TAKEN * usually).max(f64::MIN_POSITIVE);
-            Weighed {
-                key,
+        let pools = keys.filter_map(|key| {
+            let pool = self.pools.get(key)?;
+            Some(Weighed {
+                key: *key,
                 pool,
-                wakeful: pool.wakeful(taken.min(1.0), now.active),
-            }
+                funds: pool.funds(now),
+                trust: pool.trust(now.active),
+                wakeful: 1.0,
+            })
         });
-        weighed.collect()
+        let mut pools: Vec<_> = pools.collect();
+        let all: f64 = pools.iter().map(|weighed| weighed.funds.recent).sum();
+        for weighed in &mut pools {
+            let Funds { recent, usual, .. } = weighed.funds;
+            let taken = (all - recent).max(0.0) / (TAKEN * usual).max(f64::MIN_POSITIVE);
+            if taken > 0.0 {
+                weighed.wakeful = weighed.pool.wakeful(taken.min(1.0), now.active);
+            }
+        }
+        pools
     }
 }
