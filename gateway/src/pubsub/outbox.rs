@@ -278,6 +278,11 @@ impl Outbox {
         }
     }
 
+    /// What waits was not all taken.
+    pub(super) fn has_more(&self) {
+        self.filled.notify_one();
+    }
+
     /// Resolves when a message was added. May resolve spuriously.
     pub(super) async fn filled(&self) {
         self.filled.notified().await;

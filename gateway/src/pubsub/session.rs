@@ -38,6 +38,9 @@ mod tests;
 
 /// Read from and written to a socket at once.
 const BUFFER: usize = 4096;
+/// Messages that are written before others have a turn, and how long that may take.
+const WRITES: usize = 64;
+const WRITING: Duration = Duration::from_secs(1);
 /// Time limit for closing a socket.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -70,6 +73,8 @@ pub struct SubscriberSession<S> {
     /// When the credentials were last checked.
     checked: Instant,
     changes: watch::Receiver<u64>,
+    /// More waits than could be written at once: what else there is comes first.
+    yields: bool,
     messages: usize,
     notifications: usize,
     bytes: usize,
@@ -122,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             pinged: now,
             checked: now,
             changes,
+            yields: false,
             messages: 0,
             notifications: 0,
             bytes: 0,
@@ -165,9 +171,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             let room = self.calls.len() < self.settings.calls && !self.outbox.is_full();
             // Calls in progress are still answered.
             let listens = room && !leaves;
+            let yields = std::mem::take(&mut self.yields);
             let step = tokio::select! {
                 biased;
-                () = self.outbox.filled() => self.write().await,
+                () = self.outbox.filled(), if !yields => self.write().await,
                 Some(answer) = self.calls.next(), if !self.calls.is_empty() => {
                     self.outbox.answer(answer.text, &answer.makes_known);
                     Ok(())
@@ -180,6 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                     Ok(())
                 }
                 () = sleep_until(wakes) => self.look().await,
+                () = std::future::ready(()), if yields => Ok(()),
             };
             if let Err(end) = step {
                 return end;
@@ -248,16 +256,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         Ok(())
     }
 
-    /// Writes what waits. A client that accepts nothing is disconnected in time.
+    /// Writes what waits, for a while. A client that accepts nothing is disconnected in time; for one that
+    /// accepts it slowly calls go on meanwhile, since they hold connections of upstreams.
     async fn write(&mut self) -> Result<(), SocketEnd> {
-        let (socket, outbox, frames) = (&mut self.socket, &self.outbox, &self.frames);
+        let (socket, outbox, calls) = (&mut self.socket, &self.outbox, &mut self.calls);
+        let frames = &self.frames;
         let (notifications, bytes) = (&mut self.notifications, &mut self.bytes);
         let compressed = &mut self.compressed;
         let patience = self.write_timeout;
+        let (begun, mut turns) = (Instant::now(), 0..WRITES);
         let writing = async {
             // What was fed before the last message has been sent by then.
             let mut under_way = None;
-            while let Some(item) = outbox.take() {
+            while begun.elapsed() < WRITING
+                && turns.next().is_some()
+                && let Some(item) = outbox.take()
+            {
                 *notifications += usize::from(item.is_notification());
                 let charge = outbox.writes(item.length());
                 let written = frames.frame(item).await?;
@@ -271,11 +285,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             drop(under_way);
             flushed
         };
+        let answering = async {
+            while let Some(answer) = calls.next().await {
+                outbox.answer(answer.text, &answer.makes_known);
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             biased;
             () = outbox.overflows() => Err(SocketEnd::Slow),
             written = writing => written,
+            () = answering => Ok(()),
         }?;
+        self.yields = !self.outbox.is_empty();
+        if self.yields {
+            self.outbox.has_more();
+        }
         if self.outbox.has_overflowed() {
             return Err(SocketEnd::Slow);
         }

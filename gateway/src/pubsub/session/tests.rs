@@ -5,6 +5,7 @@ use tokio::io::DuplexStream;
 use super::*;
 use crate::context::{Protocol, RequestContext};
 use crate::pipeline::{CacheUse, RequestSummary};
+use crate::pubsub::backlog::ClientBacklog as _;
 use crate::pubsub::deflate::DeflateAgreement;
 use crate::pubsub::notification_head::NotificationHead;
 use crate::pubsub::testing::{hub, hub_with};
@@ -12,7 +13,7 @@ use crate::pubsub::testing::{hub, hub_with};
 struct Silent;
 
 impl SocketObserver for Silent {
-    fn answered(&self, _: RequestSummary, _: u16, _: Instant, _: usize) {}
+    fn answered(&self, _: RequestSummary, _: u16, _: &RequestContext, _: usize) {}
 
     fn is_welcome(&self) -> bool {
         true
@@ -38,6 +39,7 @@ pub(super) fn client() -> SocketClient {
             protocol: Protocol::WebSocket,
             ..RequestContext::internal(1, Instant::now(), Instant::now())
         }),
+        trace: None,
         cache_use: CacheUse::Normal,
         ledger_only: false,
         share: Arc::default(),
@@ -233,4 +235,36 @@ async fn a_client_behind_which_too_much_piles_up_is_closed_and_no_other_notices(
     assert!(!reading.is_finished());
     let (_sleeps, sleeping) = sockets.pop().unwrap();
     assert_eq!(sleeping.await.unwrap().end, SocketEnd::Slow);
+}
+
+#[tokio::test]
+async fn a_client_that_is_told_more_and_more_is_heard_all_the_same() {
+    let (near, far) = tokio::io::duplex(1024);
+    let hub = hub();
+    let session = SubscriberSession::new(Arc::clone(&hub), far, Vec::new(), client()).await;
+    let outbox = Arc::clone(&session.outbox);
+    let mut socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+    let head = [
+        &b"{\"params\":{\"result\":\""[..],
+        &[b'x'; 500],
+        b"\",\"s\":",
+    ]
+    .concat();
+    let head = NotificationHead::new(Bytes::from(head), &hub.total);
+    let tell = || {
+        while outbox.bytes() < 8_000 {
+            assert!(outbox.notify(&head, 7));
+        }
+    };
+    tell();
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+    socket.send(Message::text(call)).await.unwrap();
+    tokio::spawn(session.serve());
+    for _ in 0..1_000 {
+        tell();
+        if text(&mut socket).await.contains(r#""id":1"#) {
+            return;
+        }
+    }
+    panic!("the call was not answered");
 }
