@@ -15,7 +15,9 @@ use crate::auth::{ClientCertificate, ConsumerId};
 use crate::config::Propagate;
 use crate::limit::caller_network;
 use crate::solana::Priority;
-use crate::trace::{CorrelationHeaders, Hops, HttpRequestId, Sampling, SpanId, TraceContext, span};
+use crate::trace::{
+    CorrelationHeaders, Hops, HttpRequestId, Sampling, SpanId, TraceContext, TraceState, span,
+};
 
 /// Identifies a client: its consumer, or its address (of an IPv6 address the /64), hashed.
 pub type ClientKey = u64;
@@ -101,15 +103,38 @@ impl RequestContext {
     pub fn begin(&mut self, verb: &str, sampling: Sampling) {
         let client = self.trace.as_deref();
         if sampling.samples(client) {
-            self.span = span::request(verb, self.protocol.version(), client);
-            if let Some(own) = span::context_of(&self.span) {
-                self.describe();
-                let state = self.trace.take().and_then(|client| client.state);
-                self.trace = Some(Box::new(TraceContext { state, ..own }));
-            }
+            let span = span::request(verb, self.protocol.version(), client);
+            let state = client.and_then(|client| client.state.clone());
+            self.recorded_as(span, state);
         }
         if self.trace.is_none() && sampling.propagates {
             self.trace = Some(Box::new(TraceContext::begin(false)));
+        }
+    }
+
+    /// The same for a message on the socket that it began, which is recorded as a request is that comes with
+    /// `client`, what the socket's client said of its trace.
+    #[must_use]
+    pub fn of_message(
+        &self,
+        client: Option<&TraceContext>,
+        sampling: Sampling,
+        (started, deadline): (Instant, Instant),
+    ) -> Self {
+        let mut message = self.at(started, deadline);
+        if sampling.samples(client) {
+            let state = client.and_then(|client| client.state.clone());
+            message.recorded_as(span::message(client), state);
+        }
+        message
+    }
+
+    /// Its span is this one, if anybody hears of it.
+    fn recorded_as(&mut self, span: Span, state: Option<TraceState>) {
+        self.span = span;
+        if let Some(own) = span::context_of(&self.span) {
+            self.describe();
+            self.trace = Some(Box::new(TraceContext { state, ..own }));
         }
     }
 
@@ -129,6 +154,13 @@ impl RequestContext {
         let fault = (status >= 500).then_some(outcome);
         span::ended(&self.span, Some(status), fault);
         self.span.record("perijove.outcome", outcome);
+    }
+
+    /// Notes what became of it where no status of HTTP says so.
+    pub fn concluded(&self, outcome: &'static str) {
+        if !self.span.is_disabled() {
+            self.span.record("perijove.outcome", outcome);
+        }
     }
 
     /// Notes what it asked for, by the label of a method; `cache` is what the cache did.

@@ -25,8 +25,11 @@ use tokio::task::JoinHandle;
 
 use crate::scene::{KEY, Scene, on_reads};
 
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+mod collectors;
+mod sockets;
+
+pub const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const SECRET: &str = "sesame-4711";
 
 /// What a collector was sent.
@@ -37,8 +40,8 @@ struct Received {
 }
 
 /// A collector of OTLP; ends when dropped.
-struct Collector {
-    address: SocketAddr,
+pub struct Collector {
+    pub address: SocketAddr,
     received: Arc<Mutex<Received>>,
     serving: JoinHandle<()>,
 }
@@ -50,7 +53,7 @@ impl Drop for Collector {
 }
 
 impl Collector {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let received: Arc<Mutex<Received>> = Arc::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -74,13 +77,23 @@ impl Collector {
         decoded.collect()
     }
 
-    fn spans(&self) -> Vec<Span> {
+    pub fn spans(&self) -> Vec<Span> {
         let resources = self
             .requests()
             .into_iter()
             .flat_map(|one| one.resource_spans);
         let scopes = resources.flat_map(|resource| resource.scope_spans);
         scopes.flat_map(|scope| scope.spans).collect()
+    }
+
+    /// The spans of a trace once there is one of each of these names.
+    pub async fn trace_with(&self, id: &str, names: &[&str]) -> Vec<Span> {
+        until("the spans of the trace", || async {
+            let spans = self.trace(id, names.len()).await;
+            let is_there = |name: &&str| spans.iter().any(|span| span.name == *name);
+            names.iter().all(is_there).then_some(spans)
+        })
+        .await
     }
 
     /// The spans of a trace once there are as many as that.
@@ -108,7 +121,7 @@ async fn take(
     StatusCode::OK
 }
 
-fn attributes(span: &Span) -> HashMap<String, String> {
+pub fn attributes(span: &Span) -> HashMap<String, String> {
     let text = |value: &Any| match value {
         Any::StringValue(text) => text.clone(),
         Any::IntValue(number) => number.to_string(),
@@ -122,7 +135,8 @@ fn attributes(span: &Span) -> HashMap<String, String> {
     all.collect()
 }
 
-fn exporting(config: GatewayConfig, address: SocketAddr, ratio: f64) -> GatewayConfig {
+/// Exports to a collector a share of what does not say itself whether it is recorded.
+pub fn exporting(config: GatewayConfig, address: SocketAddr, ratio: f64) -> GatewayConfig {
     config
         .set("telemetry.otlp.endpoint", format!("http://{address}"))
         .set("telemetry.otlp.timeout", "1s")

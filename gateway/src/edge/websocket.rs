@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use http::Method;
 use pingora::protocols::Stream;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::access::{self, AccessEntry};
@@ -20,7 +20,7 @@ use super::head::{self, RequestHead, ShownCredentials};
 use super::http1::request::ParsedRequest;
 use super::rpc::RpcApp;
 use crate::auth::ConsumerId;
-use crate::context::Protocol;
+use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::framing::Framing;
 use crate::pipeline::RequestSummary;
@@ -28,7 +28,7 @@ use crate::pubsub::{
     DeflateAgreement, SocketClient, SocketObserver, SocketPermit, SubscriberSession,
 };
 use crate::snapshot::{Published, Snapshot};
-use crate::trace::Sampling;
+use crate::trace::{Sampling, TraceContext};
 
 /// Time limit for writing the answer to a handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A request to be upgraded.
 pub(super) struct UpgradeRequest {
     head: RequestHead,
+    /// As the client said it.
+    trace: Option<Box<TraceContext>>,
     shown: ShownCredentials,
     accept: String,
     compression: Option<DeflateAgreement>,
@@ -84,7 +86,8 @@ fn open(
     let mut context = head::context(&fields, tracked, Protocol::WebSocket, snapshot);
     let consumer = app.identify(&fields, path, query, &context, snapshot)?;
     context.identified(consumer);
-    // A socket lasts for long: it belongs to a trace, and is no span.
+    // A socket lasts for long: it belongs to a trace, and is no span. Its messages are.
+    let trace = context.trace.clone();
     let sampling = Sampling {
         exports: false,
         ..snapshot.sampling
@@ -105,6 +108,7 @@ fn open(
     Ok(Box::new(UpgradeRequest {
         shown: ShownCredentials::new(&fields, path, query, &context),
         head: RequestHead::new(&fields, context),
+        trace,
         accept,
         compression,
         place,
@@ -151,6 +155,7 @@ pub(super) async fn serve(
 ) {
     let UpgradeRequest {
         head,
+        trace,
         shown,
         accept,
         compression,
@@ -177,6 +182,7 @@ pub(super) async fn serve(
     });
     let client = SocketClient {
         context: Arc::clone(&journal.head.context),
+        trace,
         cache_use: journal.head.cache_use,
         ledger_only: journal.head.ledger_only,
         share: place.share(),
@@ -223,14 +229,19 @@ impl SocketLog {
 }
 
 impl SocketObserver for SocketLog {
-    fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize) {
+    fn answered(
+        &self,
+        summary: RequestSummary,
+        status: u16,
+        message: &RequestContext,
+        bytes: usize,
+    ) {
         let snapshot = self.published().load();
         let metrics = &self.app.metrics;
-        let context = &self.head.context;
-        metrics.called_by(context.consumer.as_ref(), &snapshot.config);
-        metrics.answered_call(context, status, &snapshot, started);
+        metrics.called_by(message.consumer.as_ref(), &snapshot.config);
+        metrics.answered_call(message, status, &snapshot, message.started);
         if snapshot.config.log.access {
-            let entry = AccessEntry::of(&summary, status, context, started);
+            let entry = AccessEntry::of(&summary, status, message, message.started);
             access::log(&entry, Ok(bytes));
         }
     }

@@ -29,6 +29,7 @@ use super::remote_lookup::RemoteLookup;
 use super::shared_outcome::SharedOutcome;
 use super::upstream_call::dispatch;
 use crate::cache::{CacheEntry, Claim, FlightRole, Leader};
+use crate::context::RequestContext;
 use crate::dispatch::{AttemptSummary, Delivered};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, RequestEntry};
@@ -182,8 +183,13 @@ fn refresh(cacheable: &CacheableCall<'_>) {
     let now = Instant::now();
     let asked = cacheable.request;
     let deadline = now + asked.snapshot.config.limits.request_timeout;
+    // Below the request that caused it, though that is answered long before.
+    let label = cacheable.class.method.label();
     let request = Request {
-        context: Arc::new(asked.context.at(now, deadline)),
+        context: Arc::new(RequestContext {
+            span: asked.context.step("cache.refresh", label),
+            ..asked.context.at(now, deadline)
+        }),
         ..asked.clone()
     };
     let (call, call_plan) = (cacheable.call.clone(), Arc::clone(cacheable.call_plan));

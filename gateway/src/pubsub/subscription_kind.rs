@@ -105,6 +105,18 @@ pub(super) enum SubscriptionAction {
 }
 
 impl SubscriptionAction {
+    /// The same method's name as a label.
+    pub(super) fn label(self, method: &str) -> &'static str {
+        match self {
+            Self::Subscribe(kind) => kind.subscribe(),
+            Self::Unsubscribe => {
+                let names = SubscriptionKind::ALL.map(SubscriptionKind::unsubscribe);
+                let name = names.into_iter().find(|name| *name == method);
+                name.unwrap_or("unsubscribe")
+            }
+        }
+    }
+
     pub(super) fn of(method: &str) -> Option<Self> {
         // Most calls are none of these.
         if !method.ends_with("ubscribe") {

@@ -41,17 +41,29 @@ pub struct SpanAttempt<'a> {
 
 /// The span of a request that came from outside, within the span of its client if that is known.
 pub fn request(verb: &str, version: &'static str, parent: Option<&TraceContext>) -> Span {
-    let span = info_span!(
+    let span = within(serving(verb, "http"), parent);
+    span.record("http.request.method", verb);
+    span.record("network.protocol.version", version);
+    span
+}
+
+/// The same of a message on a socket.
+pub fn message(parent: Option<&TraceContext>) -> Span {
+    within(serving("message", "websocket"), parent)
+}
+
+fn serving(name: &str, protocol: &'static str) -> Span {
+    info_span!(
         target: TARGET,
         parent: None,
         "request",
-        otel.name = verb,
+        otel.name = name,
         otel.kind = "server",
         otel.status_code = field::Empty,
-        http.request.method = verb,
+        http.request.method = field::Empty,
         http.response.status_code = field::Empty,
-        network.protocol.name = "http",
-        network.protocol.version = version,
+        network.protocol.name = protocol,
+        network.protocol.version = field::Empty,
         client.address = field::Empty,
         rpc.system.name = field::Empty,
         rpc.method = field::Empty,
@@ -61,7 +73,10 @@ pub fn request(verb: &str, version: &'static str, parent: Option<&TraceContext>)
         perijove.calls = field::Empty,
         perijove.cache = field::Empty,
         perijove.outcome = field::Empty,
-    );
+    )
+}
+
+fn within(span: Span, parent: Option<&TraceContext>) -> Span {
     if let Some(parent) = parent {
         // Without anybody to export spans there is nothing to be told.
         span.set_parent(remote(parent)).ok();

@@ -7,6 +7,7 @@ use perijove_tests::wait::{eventually, until};
 use serde_json::json;
 
 use super::stage::{Stage, at, moving};
+use crate::otlp::{Collector, PARENT, TRACE, attributes, exporting};
 use crate::scene::{KEY, on_reads};
 
 #[tokio::test]
@@ -147,6 +148,30 @@ async fn an_old_answer_is_given_at_once_while_one_call_fetches_the_new_one() {
     // Three slots past its end nobody wants it any more.
     stage.advance(3).await;
     stage.asks("getBalance", &params).await;
+}
+
+#[tokio::test]
+async fn a_refresh_in_the_background_is_a_span_below_the_request_that_caused_it() {
+    let collector = Collector::start().await;
+    let stage = Stage::single_with(|config| {
+        let config = config.set("cache.stale_while_revalidate", 2);
+        exporting(config, collector.address, 0.0)
+    })
+    .await;
+    let params = at(&moving(), Level::Confirmed);
+    stage.asks("getBalance", &params).await;
+    stage.advance(1).await;
+    let parent = ("traceparent", PARENT);
+    let reply = stage.ask_with(parent, "getBalance", &params).await;
+    assert_eq!(reply.cache(), "stale");
+    let names = ["POST", "cache.refresh", "dispatch", "getBalance", "store"];
+    let spans = collector.trace_with(TRACE, &names).await;
+    let [request, refresh, dispatch, attempt, _] =
+        names.map(|name| spans.iter().find(|span| span.name == name).unwrap());
+    for (above, below) in [(request, refresh), (refresh, dispatch), (dispatch, attempt)] {
+        assert_eq!(below.parent_span_id, above.span_id, "{below:?}");
+    }
+    assert_eq!(attributes(refresh)["rpc.method"], "getBalance");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -38,8 +39,28 @@ impl Socket {
     /// # Errors
     /// Tungstenite's; [`Error::Http`] holds the refusal.
     pub async fn try_open(address: SocketAddr, path: &str) -> Result<Self, Error> {
+        Self::try_open_with(address, path, &[]).await
+    }
+
+    /// The same with header fields in the handshake.
+    ///
+    /// # Errors
+    /// Tungstenite's; [`Error::Http`] holds the refusal.
+    ///
+    /// # Panics
+    /// If a value cannot be written into a header.
+    pub async fn try_open_with(
+        address: SocketAddr,
+        path: &str,
+        fields: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await?;
-        let (frames, _) = client_async(format!("ws://{address}{path}"), stream).await?;
+        let mut request = format!("ws://{address}{path}").into_client_request()?;
+        for (name, value) in fields {
+            let value = value.parse().expect("a value of a header field");
+            request.headers_mut().append(*name, value);
+        }
+        let (frames, _) = client_async(request, stream).await?;
         Ok(Self {
             frames,
             asked: 0,

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use crate::context::RequestContext;
 use crate::pipeline::{CacheUse, RequestSummary};
 use crate::pubsub::caller_share::CallerShare;
 use crate::pubsub::deflate::DeflateAgreement;
+use crate::trace::TraceContext;
 
 /// The client of a socket.
 pub struct SocketClient {
     /// The request that the socket began with.
     pub context: Arc<RequestContext>,
+    /// What the client said of the trace that the socket belongs to, and its messages with it.
+    pub trace: Option<Box<TraceContext>>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
     /// The caller's share, on all its sockets.
@@ -25,7 +26,13 @@ pub struct SocketClient {
 /// Receives what happens on a socket.
 pub trait SocketObserver: Send + Sync {
     /// A message was answered with this many bytes.
-    fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize);
+    fn answered(
+        &self,
+        summary: RequestSummary,
+        status: u16,
+        message: &RequestContext,
+        bytes: usize,
+    );
 
     /// Whether the credentials of the handshake are still valid.
     fn is_welcome(&self) -> bool;

@@ -12,11 +12,12 @@ use tokio::sync::Mutex as Turns;
 use tokio::time::{Instant, sleep};
 
 use super::client::SocketClient;
+use crate::context::RequestContext;
 use crate::error::Rejection;
 use crate::jsonrpc::{
     self, Call, Id, ParseError, RequestEntry, RequestPayload, RpcError, encode, error_reply,
 };
-use crate::pipeline::{Request, ResponseBody};
+use crate::pipeline::{CacheStatus, Request, ResponseBody};
 use crate::pubsub::answer::gather;
 use crate::pubsub::caller_share::ShareGuard;
 use crate::pubsub::hub::Hub;
@@ -24,6 +25,7 @@ use crate::pubsub::outbox::Outbox;
 use crate::pubsub::params::{SubscriptionSpec, subscription_id};
 use crate::pubsub::subscription_kind::{SubscriptionAction, SubscriptionKind};
 use crate::pubsub::topic::Topic;
+use crate::snapshot::Snapshot;
 
 /// JSON-RPC's codes for parameters that are wrong, and for what went wrong inside.
 const INVALID_PARAMS: i64 = -32602;
@@ -222,6 +224,8 @@ impl HandlerState {
             // A node runs no method for a notification.
             return MessageReply::default();
         };
+        let context = self.message_context(&self.hub.published.load());
+        context.called(act.label(call.method()), 1, None);
         let done = match act {
             SubscriptionAction::Subscribe(kind) => match self.refuses(call.method()) {
                 Some(refused) => Err(refused),
@@ -229,6 +233,7 @@ impl HandlerState {
             },
             SubscriptionAction::Unsubscribe => self.unsubscribe(call).map(|()| None),
         };
+        context.concluded(outcome(&done));
         match done {
             Ok(Some(subscription)) => MessageReply {
                 text: reply(id, &subscription.to_string()),
@@ -343,16 +348,11 @@ impl HandlerState {
 
     /// The same, with this size limit for an answer that is not buffered anyway.
     async fn call_within(&self, text: Bytes, id: Option<Id>, most: usize) -> Bytes {
-        let started = Instant::now();
         let snapshot = self.hub.published.load();
-        let limits = &snapshot.config.limits;
+        let context = Arc::new(self.message_context(&snapshot));
         let request = Request {
             pipeline: Arc::clone(&self.hub.pipeline),
-            context: Arc::new(
-                self.client
-                    .context
-                    .at(started, started + limits.request_timeout),
-            ),
+            context: Arc::clone(&context),
             cache_use: self.client.cache_use,
             ledger_only: self.client.ledger_only,
             shown_before: None,
@@ -368,10 +368,35 @@ impl HandlerState {
             _ => None,
         };
         let gathered = gather(response, &id.unwrap_or(Id::null()), most).await;
+        let (summary, status) = (gathered.summary, gathered.status);
+        let cache = summary.cache.map(CacheStatus::label);
+        context.called(summary.method, summary.calls, cache);
+        context.answered(status, summary.outcome);
         let bytes = gathered.text.len();
         let account = &self.client.account;
-        account.answered(gathered.summary, gathered.status, started, bytes);
+        account.answered(summary, status, &context, bytes);
         gathered.text
+    }
+
+    /// The context of a message that has come now.
+    fn message_context(&self, snapshot: &Snapshot) -> RequestContext {
+        let started = Instant::now();
+        let deadline = started + snapshot.config.limits.request_timeout;
+        let client = &self.client;
+        let trace = client.trace.as_deref();
+        let sampling = snapshot.sampling;
+        client
+            .context
+            .of_message(trace, sampling, (started, deadline))
+    }
+}
+
+/// A word for what became of a subscription.
+fn outcome<T>(done: &Result<T, RpcError>) -> &'static str {
+    match done {
+        Ok(_) => "ok",
+        Err(error) if error.code == INVALID_PARAMS => "invalid",
+        Err(_) => "refused",
     }
 }
 
