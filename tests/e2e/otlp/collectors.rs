@@ -96,6 +96,11 @@ async fn answer(
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count"
+)]
 async fn spans(scene: &Scene, outcome: &str) -> usize {
     let metrics = scene.gateway.metrics().await;
     metrics.sum("perijove_telemetry_spans_total", &[("outcome", outcome)]) as usize
