@@ -152,10 +152,10 @@ impl AccessEntry {
 }
 
 /// The fault of the last attempt that failed.
-fn last_fault(tried: &[AttemptRecord]) -> &'static str {
+fn last_fault(tried: &[AttemptRecord]) -> Option<&'static str> {
     let outcomes = tried.iter().rev().map(|tried| tried.outcome);
     let mut faults = outcomes.filter(|outcome| !OUTCOMES.contains(outcome));
-    faults.next().unwrap_or_default()
+    faults.next()
 }
 
 /// All attempts, in order, with their outcomes.
