@@ -46,7 +46,7 @@ use crate::cache::{SingleFlight, TieredCache};
 use crate::context::RequestContext;
 use crate::dispatch::{DispatchState, ReadSession, ShownHeads};
 use crate::error::Rejection;
-use crate::jsonrpc::{self, Call, Id, ParseError, RequestPayload};
+use crate::jsonrpc::{self, Call, Id, ParseError, RequestEntry, RequestPayload};
 use crate::limit::Allowances;
 use crate::snapshot::Snapshot;
 use crate::solana::{self, Class, Idempotency};
@@ -129,6 +129,12 @@ impl Request {
         };
         response.belongs_to(admitted);
         response
+    }
+
+    /// Answers one entry of a batch that was admitted as a whole.
+    pub async fn answer_entry(self, entry: RequestEntry) -> Response {
+        self.pipeline.forget_strangers(&self.snapshot.pool);
+        call::answer(&self, entry).await.into_response()
     }
 
     /// The plan of a call; if the cache is off, its answer has no keys.

@@ -6,6 +6,7 @@ mod answer;
 mod background;
 mod backlog;
 mod caller_share;
+mod collected;
 mod deflate;
 mod delivered;
 mod feed_command;

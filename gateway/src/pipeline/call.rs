@@ -220,8 +220,10 @@ async fn run_uncached(request: &Request, call: &Call, class: &Class, id: &Id) ->
 /// request; here, which.
 fn refused_or_own(request: &Request, call: &Call, class: &Class, id: &Id) -> Option<CallReply> {
     let label = class.method.label();
-    // A denied method is refused before it costs anything.
-    if request.snapshot.denies(call.method()) {
+    // A denied method is refused before it costs anything. The list is for clients: what their
+    // subscriptions need may be asked for all the same.
+    let is_denied = request.snapshot.denies(call.method());
+    if is_denied && !request.context.is_internal() {
         return Some(CallReply::rejected(&Rejection::MethodRefused, id, label));
     }
     // What no node would serve is refused without asking one.

@@ -125,7 +125,7 @@ impl PipelineMetrics {
     }
 
     /// Counts a body without a valid call. It takes no time worth measuring.
-    pub(super) fn no_call(&self, outcome: &'static str) {
+    pub fn no_call(&self, outcome: &'static str) {
         self.calls
             .with_label_values(&[Method::Other.label(), outcome])
             .inc();

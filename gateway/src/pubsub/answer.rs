@@ -5,9 +5,14 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 
+use super::collected::CollectedAnswer;
 use crate::error::JSON;
 use crate::jsonrpc::{Id, RpcError, error_reply};
 use crate::pipeline::{RequestSummary, Response, ResponseBody};
+
+/// What is said of an answer for which there is no room.
+pub(super) const SHARE_USED_UP: &str = "the gateway is collecting too many large answers for \
+     WebSockets; try again, or ask for it over HTTP";
 
 /// A complete answer.
 pub(super) struct GatheredAnswer {
@@ -17,8 +22,14 @@ pub(super) struct GatheredAnswer {
     pub(super) summary: RequestSummary,
 }
 
-/// Reads an answer to its end, if it has at most `most` bytes.
-pub(super) async fn gather(response: Response, id: &Id, most: usize) -> GatheredAnswer {
+/// Reads an answer to its end, if it has at most `most` bytes and its caller may hold so much;
+/// `held` counts it as it arrives.
+pub(super) async fn gather(
+    response: Response,
+    id: &Id,
+    most: usize,
+    held: &mut CollectedAnswer,
+) -> GatheredAnswer {
     let Response {
         status,
         content_type,
@@ -38,7 +49,12 @@ pub(super) async fn gather(response: Response, id: &Id, most: usize) -> Gathered
                 }
                 match stream.next().await {
                     None => break Ok(text.freeze()),
-                    Some(Ok(piece)) => text.extend_from_slice(&piece),
+                    Some(Ok(piece)) => {
+                        text.extend_from_slice(&piece);
+                        if held.reaches(text.capacity()).is_err() {
+                            break Err(SHARE_USED_UP);
+                        }
+                    }
                     Some(Err(fault)) => {
                         tracing::debug!(%fault,
                             "upstream response for a WebSocket client truncated");
@@ -78,14 +94,23 @@ fn refusal(id: &Id, message: Cow<'static, str>) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::error::Rejection;
+    use crate::pubsub::backlog::BacklogTotal;
+    use crate::pubsub::collected::CollectedAnswers;
+
+    fn held() -> CollectedAnswer {
+        let total = BacklogTotal::new(100_000);
+        CollectedAnswers::new(&total).begin(&Arc::default())
+    }
 
     #[tokio::test]
     async fn what_http_says_in_plain_text_is_a_json_rpc_error() {
         let too_many = Rejection::TooManyCalls { calls: 3, limit: 2 };
         let response = Response::rejected(&too_many, &Id::null(), "batch");
-        let gathered = gather(response, &Id::from(7), 1000).await;
+        let gathered = gather(response, &Id::from(7), 1000, &mut held()).await;
         assert_eq!(
             gathered.text,
             &br#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"request body size exceeds allowed maximum: the batch holds 3 calls, at most 2 are allowed (max_batch)"},"id":7}"#[..]
@@ -95,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_notification_has_no_answer() {
-        let gathered = gather(Response::empty("other"), &Id::null(), 1000).await;
+        let gathered = gather(Response::empty("other"), &Id::null(), 1000, &mut held()).await;
         assert!(gathered.text.is_empty());
     }
 }

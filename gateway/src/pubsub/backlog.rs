@@ -36,6 +36,22 @@ pub(super) struct BacklogCharge {
     bytes: usize,
 }
 
+impl BacklogCharge {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.total.add(bytes);
+    }
+
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.total.sub(bytes);
+    }
+}
+
 impl Drop for BacklogCharge {
     fn drop(&mut self) {
         self.total.sub(self.bytes);
@@ -60,6 +76,11 @@ impl BacklogTotal {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The limit of waiting bytes.
+    pub(super) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     /// Changes the limit of waiting bytes.
@@ -99,9 +120,9 @@ impl BacklogTotal {
     /// If too many bytes wait, disconnects the clients with the most, until a quarter of the limit
     /// will be free again: bytes that are being written are freed a little later. A client with no
     /// more than an equal share of the limit is never disconnected; others, or answers that are
-    /// still being fetched, have taken the rest. Must not be called with an outbox locked.
+    /// still being collected, have taken the rest. Must not be called with an outbox locked.
     pub(super) fn relieve(&self) {
-        let most = self.most.load(Ordering::Relaxed);
+        let most = self.most();
         if self.bytes() <= most {
             return;
         }
@@ -135,6 +156,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::pubsub::collected::CollectedAnswers;
     use crate::pubsub::notification_head::NotificationHead;
     use crate::pubsub::outbox::Outbox;
 
@@ -169,15 +191,19 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_are_still_being_fetched_give_nobody_up() {
+    fn answers_that_are_still_being_collected_give_nobody_up() {
         let total = BacklogTotal::new(10_000);
         let [one, other] = [0; 2].map(|_| Outbox::among(&total, 100_000));
-        let fetched = total.charge(12_000);
+        let collected = CollectedAnswers::new(&total);
+        let mut fetched = collected.begin(&Arc::default());
+        fetched.reaches(5000).unwrap();
+        // As much as may wait, and messages besides.
+        let waiting = total.charge(5000);
         for outbox in [&one, &other] {
             outbox.answer(Bytes::from(vec![b'x'; 100]), &[]);
             assert!(!outbox.has_overflowed());
         }
-        drop(fetched);
+        drop((fetched, waiting));
     }
 
     #[test]

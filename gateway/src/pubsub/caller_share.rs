@@ -18,6 +18,8 @@ pub(super) struct CallerShares(Mutex<HashMap<ClientKey, Arc<CallerShare>>>);
 pub struct CallerShare {
     sockets: AtomicUsize,
     subscriptions: AtomicUsize,
+    /// Bytes of answers that are being collected for it.
+    pub(super) collected: AtomicUsize,
 }
 
 /// Counts one item while this is alive.

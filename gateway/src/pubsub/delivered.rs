@@ -2,41 +2,26 @@
 //! it. Pure: no clock, no I/O. This is what makes a move to another upstream invisible: a repeated
 //! notification is delivered once, and one older than what was delivered is dropped.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod content;
+mod program_accounts;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 use perijove_core::Slot;
-use serde_json::Value;
 
+use self::content::{hash, meaning, same};
+use self::program_accounts::ProgramAccounts;
+pub(super) use self::program_accounts::UnknownAccount;
+pub(super) use self::verdict::NotificationVerdict;
 use super::feed_message::{SlotInfo, with_context};
 use super::subscription_kind::SubscriptionKind;
 
-#[cfg(test)]
-mod tests;
-
 /// Slots, signatures and the like that are remembered, to recognise repetitions.
 const REMEMBERED: usize = 4096;
-/// Accounts of a program that are remembered.
-const ACCOUNTS: usize = 65_536;
-
-/// What to do with a notification.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NotificationVerdict {
-    Tell,
-    /// Delivered already.
-    Repeated,
-    /// A newer one was delivered.
-    Outdated,
-    /// Invalid.
-    Garbled,
-    /// Others before it may have been missed: after one slot, and until another, except skipped
-    /// ones.
-    Missing {
-        after: u64,
-        until: u64,
-    },
-}
 
 /// What was delivered of one kind of subscription.
 #[derive(Debug)]
@@ -45,11 +30,7 @@ pub(super) enum DeliveredHistory {
         slot: Slot,
         value: Option<Bytes>,
     },
-    Program {
-        newest: Slot,
-        accounts: HashMap<String, (Slot, u64)>,
-        order: VecDeque<String>,
-    },
+    Program(ProgramAccounts),
     Signature {
         received: bool,
         ended: bool,
@@ -102,21 +83,6 @@ impl RecentHashes {
     }
 }
 
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Values of two nodes are equal if they mean the same, however they are encoded.
-fn meaning(value: &[u8]) -> Option<Value> {
-    serde_json::from_slice(value).ok()
-}
-
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one == other || meaning(one) == meaning(other)
-}
-
 impl DeliveredHistory {
     pub(super) fn of(kind: SubscriptionKind) -> Self {
         match kind {
@@ -124,11 +90,7 @@ impl DeliveredHistory {
                 slot: Slot(0),
                 value: None,
             },
-            SubscriptionKind::Program => Self::Program {
-                newest: Slot(0),
-                accounts: HashMap::new(),
-                order: VecDeque::new(),
-            },
+            SubscriptionKind::Program => Self::Program(ProgramAccounts::default()),
             SubscriptionKind::Signature => Self::Signature {
                 received: false,
                 ended: false,
@@ -167,9 +129,10 @@ impl DeliveredHistory {
     /// The newest slot that was delivered; `None` before the first.
     pub(super) fn newest(&self) -> Option<Slot> {
         match self {
-            Self::Account { slot, .. }
-            | Self::Program { newest: slot, .. }
-            | Self::Events { newest: slot, .. } => Some(*slot).filter(|slot| slot.0 > 0),
+            Self::Account { slot, .. } | Self::Events { newest: slot, .. } => {
+                Some(*slot).filter(|slot| slot.0 > 0)
+            }
+            Self::Program(accounts) => accounts.newest(),
             Self::Signature { .. } => None,
             Self::Slots { newest, .. } => newest.map(|info| Slot(info.slot)),
             Self::Roots { newest, .. } => newest.map(Slot),
@@ -199,11 +162,11 @@ impl DeliveredHistory {
                 *value = Some(told);
                 NotificationVerdict::Tell
             }
-            Self::Program { .. } => {
+            Self::Program(accounts) => {
                 let Some((slot, value)) = with_context(result) else {
                     return NotificationVerdict::Garbled;
                 };
-                self.hear_account(slot, &value, false)
+                accounts.hear(slot, &value)
             }
             Self::Signature { received, ended } => {
                 let Some((_, value)) = with_context(result) else {
@@ -268,48 +231,24 @@ impl DeliveredHistory {
     pub(super) fn read_account_of_program(
         &mut self,
         at: Slot,
-        account: &Bytes,
+        account: &[u8],
+        unknown: UnknownAccount,
     ) -> NotificationVerdict {
-        self.hear_account(at, account, true)
+        match self {
+            Self::Program(accounts) => accounts.read(at, account, unknown),
+            _ => NotificationVerdict::Garbled,
+        }
     }
 
-    fn hear_account(&mut self, at: Slot, keyed: &[u8], read: bool) -> NotificationVerdict {
-        let Self::Program {
-            newest,
-            accounts,
-            order,
-        } = self
-        else {
-            return NotificationVerdict::Garbled;
-        };
-        let Some(keyed) = meaning(keyed) else {
-            return NotificationVerdict::Garbled;
-        };
-        let (Some(pubkey), Some(account)) = (
-            keyed.get("pubkey").and_then(Value::as_str),
-            keyed.get("account"),
-        ) else {
-            return NotificationVerdict::Garbled;
-        };
-        let mark = hash(&account.to_string());
-        if let Some((slot, told)) = accounts.get(pubkey) {
-            if at < *slot {
-                return NotificationVerdict::Outdated;
-            }
-            if *told == mark && (read || at == *slot) {
-                return NotificationVerdict::Repeated;
-            }
+    /// Whether a client that joined before this was read knows something as new, because it was
+    /// notified meanwhile.
+    pub(super) fn is_ahead_of(&self, at: Slot, read: &[u8]) -> bool {
+        match self {
+            // Nothing was known when the client joined, or it would not have been read.
+            Self::Account { value, .. } => value.is_some(),
+            Self::Program(accounts) => accounts.is_ahead_of(at, read),
+            _ => false,
         }
-        *newest = (*newest).max(at);
-        if accounts.insert(pubkey.to_owned(), (at, mark)).is_none() {
-            order.push_back(pubkey.to_owned());
-            if order.len() > ACCOUNTS
-                && let Some(oldest) = order.pop_front()
-            {
-                accounts.remove(&oldest);
-            }
-        }
-        NotificationVerdict::Tell
     }
 
     /// Slots in order, if nothing is missing before any of them, whichever arrived first.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use perijove_core::Slot;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -134,13 +135,19 @@ impl Feeds {
                 };
                 let none = RpcError::new(-32601, "Method not found");
                 let error = placed.refusal.clone().unwrap_or(none);
-                placed.refused_by.clear();
+                // One that has not answered yet may still accept it.
+                let is_refused = placed.overdue_at.is_empty();
+                placed.overdue_at.clear();
+                if is_refused || topic.is_live() {
+                    placed.refused_by.clear();
+                }
                 let pause = match placed.cause {
                     Some(MoveCause::Better) if placed.on.is_some() => REFUSED_AGAIN,
+                    _ if !is_refused => AGAIN,
                     _ => AGAIN.max(Duration::from_secs(1)),
                 };
                 placed.again_at = now + pause;
-                if !topic.is_live() {
+                if is_refused && !topic.is_live() {
                     topic.refuse(&error);
                     self.hub.end(&topic);
                 }
@@ -151,6 +158,7 @@ impl Feeds {
                     if topic.is_live() && placed.on.is_none() {
                         // An upstream that refused it, or was too slow, may be the only one left.
                         placed.refused_by.clear();
+                        placed.overdue_at.clear();
                     }
                 }
             }
@@ -208,6 +216,7 @@ impl Feeds {
             SocketReport::Opened => self.opened(line),
             SocketReport::Taken(topic, moved) => self.taken(line, &topic, moved),
             SocketReport::Refused(topic, error) => self.refused(line, &topic, error),
+            SocketReport::Overdue(topic) => self.overdue(line, &topic),
             SocketReport::Missing(topic, missing) => {
                 let hub = Arc::clone(&self.hub);
                 tokio::spawn(repair::fill(hub, topic, missing));
@@ -233,7 +242,7 @@ impl Feeds {
         }
     }
 
-    fn taken(&mut self, line: u64, topic: &Arc<Topic>, moved: bool) {
+    fn taken(&mut self, line: u64, topic: &Arc<Topic>, moved: Option<Slot>) {
         let now = Instant::now();
         let placed = self.topics.get_mut(&topic.id);
         let Some(placed) = placed.filter(|placed| placed.next == Some(line)) else {
@@ -244,11 +253,12 @@ impl Feeds {
         }
         placed.next = None;
         placed.refused_by.clear();
+        placed.overdue_at.clear();
         placed.refusal = None;
         let before = placed.on.replace(line);
         let lost_at = placed.lost_at.take();
         let cause = placed.cause.take();
-        if moved {
+        if let Some(after) = moved {
             let gap = lost_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
             let cause = cause.unwrap_or(MoveCause::Lost);
             self.hub.metrics.feed.moved(cause, gap);
@@ -258,6 +268,7 @@ impl Feeds {
                     topic: Arc::clone(topic),
                     upstream: Arc::clone(&known.upstream),
                     slot: Arc::clone(&known.slot),
+                    after,
                 };
                 tokio::spawn(repair.run());
             }
@@ -282,6 +293,22 @@ impl Feeds {
             placed.next = None;
             placed.refused_by.push(upstream);
             placed.refusal = Some(error);
+            self.place(topic.id);
+        }
+    }
+
+    /// An upstream has not answered: another one is tried, if there is one, and otherwise the same
+    /// again.
+    fn overdue(&mut self, line: u64, topic: &Arc<Topic>) {
+        let Some(known) = self.lines.get_mut(&line) else {
+            return;
+        };
+        known.forget(topic);
+        let upstream = known.upstream.id().to_owned();
+        let placed = self.topics.get_mut(&topic.id);
+        if let Some(placed) = placed.filter(|placed| placed.next == Some(line)) {
+            placed.next = None;
+            placed.overdue_at.push(upstream);
             self.place(topic.id);
         }
     }

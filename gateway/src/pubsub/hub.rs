@@ -11,12 +11,13 @@ use tokio::sync::{Notify, mpsc};
 
 use super::backlog::BacklogTotal;
 use super::caller_share::{CallerShare, CallerShares};
+use super::collected::CollectedAnswers;
 use super::deflate::{Compressors, Inflaters};
 use super::feed_command::FeedCommand;
 use super::metrics::PubSubMetrics;
-use super::outbox::Outbox;
 use super::params::SubscriptionSpec;
-use super::topic::{JoinOutcome, Topic};
+use super::repair::turns::RepairTurns;
+use super::topic::{JoinOutcome, Subscriber, Topic};
 use super::upstream_socket::dial::{NetworkDialer, SocketDialer};
 use crate::auth::ConsumerId;
 use crate::context::ClientKey;
@@ -34,6 +35,11 @@ pub struct Hub {
     pub(super) total: Arc<BacklogTotal>,
     pub(super) compressors: Compressors,
     pub(super) inflaters: Arc<Inflaters>,
+    /// Answers that are being collected for them, or by the gateway itself.
+    pub(super) collected: Arc<CollectedAnswers>,
+    /// What the gateway's own calls count for.
+    pub(super) own_share: Arc<CallerShare>,
+    pub(super) repair_turns: RepairTurns,
     shares: CallerShares,
     topics: Mutex<HashMap<SubscriptionSpec, Arc<Topic>>>,
     /// The last id of a topic, and that of a client's subscription.
@@ -100,10 +106,13 @@ impl Hub {
         dial: Box<dyn SocketDialer>,
     ) -> Arc<Self> {
         let (commands, received) = mpsc::unbounded_channel();
-        let most = published.load().config.websocket.memory;
+        let total = BacklogTotal::new(published.load().config.websocket.memory);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
-            total: BacklogTotal::new(most),
+            collected: CollectedAnswers::new(&total),
+            total,
+            own_share: Arc::default(),
+            repair_turns: RepairTurns::default(),
             compressors: Compressors::new(cores),
             inflaters: Inflaters::new(cores, metrics.compression.received.clone()),
             published,
@@ -173,11 +182,12 @@ impl Hub {
         &self,
         spec: &SubscriptionSpec,
         id: u64,
-        outbox: &Arc<Outbox>,
+        subscriber: impl Into<Subscriber>,
     ) -> (Arc<Topic>, JoinOutcome) {
+        let subscriber = subscriber.into();
         let mut topics = self.topics.lock();
         if let Some(topic) = topics.get(spec) {
-            let joined = topic.join(id, outbox);
+            let joined = topic.join(id, subscriber.clone());
             if !matches!(joined, JoinOutcome::Ended) {
                 self.metrics.subscribed(spec.kind);
                 return (Arc::clone(topic), joined);
@@ -185,7 +195,7 @@ impl Hub {
         }
         let topic_id = self.topic_ids.fetch_add(1, Ordering::Relaxed);
         let topic = Arc::new(Topic::new(topic_id, spec.clone(), &self.total));
-        let joined = topic.join(id, outbox);
+        let joined = topic.join(id, subscriber);
         self.metrics.subscribed(spec.kind);
         topics.insert(spec.clone(), Arc::clone(&topic));
         self.command(FeedCommand::Added(Arc::clone(&topic)));

@@ -263,6 +263,13 @@ impl Outbox {
         self.state.lock().bytes > self.most.load(Ordering::Relaxed)
     }
 
+    /// Whether a message of this many bytes besides what waits would take more than half of the
+    /// room, the rest of which is for notifications.
+    pub(super) fn is_crowded_by(&self, bytes: usize) -> bool {
+        let waiting = self.state.lock().bytes;
+        waiting > 0 && waiting.saturating_add(bytes) > self.most.load(Ordering::Relaxed) / 2
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.state.lock().queue.is_empty()
     }

@@ -7,7 +7,10 @@
 //! next notification says so.
 
 mod ask;
+mod fresh_read;
 pub(super) mod outcome;
+mod pace;
+pub(super) mod turns;
 mod values;
 
 use std::sync::Arc;
@@ -16,12 +19,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
-use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep};
+use serde_json::json;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use self::ask::{RepairAnswer, ask};
+use self::ask::{AskFault, RepairAnswer, ask};
+use self::fresh_read::{FreshRead, PATIENCE};
 use self::outcome::RepairOutcome;
-use super::feed_message::{SlotInfo, with_context};
+use super::feed_message::SlotInfo;
 use super::hub::Hub;
 use super::subscription_kind::SubscriptionKind;
 use super::topic::{MissedRange, Topic};
@@ -30,9 +34,7 @@ use crate::upstream::Upstream;
 #[cfg(test)]
 mod tests;
 
-/// Time limit for recovering what was missed.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The same while notifications are held for it. Slots are useless when they are old.
+/// Time limit for recovering what was missed while notifications are held for it. Slots are useless when they are old.
 const SHORT: Duration = Duration::from_millis(1500);
 const SHORT_FOR_ROOTS: Duration = Duration::from_secs(3);
 /// Between two attempts.
@@ -55,6 +57,8 @@ pub(super) struct Repair {
     pub(super) upstream: Arc<Upstream>,
     /// The newest slot that its socket has reported.
     pub(super) slot: Arc<AtomicU64>,
+    /// The newest slot that was delivered when it moved: something after it may be missing.
+    pub(super) after: Slot,
 }
 
 impl Repair {
@@ -70,7 +74,7 @@ impl Repair {
             | SubscriptionKind::SlotsUpdates => RepairOutcome::Impossible,
         };
         if outcome == RepairOutcome::Failed {
-            self.topic.has_gap();
+            self.topic.has_gap(self.after);
         }
         self.hub.metrics.feed.repaired(self.topic.kind(), outcome);
     }
@@ -88,33 +92,32 @@ impl Repair {
     }
 
     async fn read(&self) -> RepairOutcome {
-        let _turn = self.hub.metrics.feed.repairs.acquire().await;
-        let (end, at_least) = (Instant::now() + PATIENCE, self.reached());
-        let mut told = 0;
+        let (at_least, mut told) = (Some(self.reached()), 0);
         // A read from another upstream may be older than what was delivered.
         let mut settled = false;
         loop {
-            if self.topic.has_ended() || self.topic.is_idle() {
-                return RepairOutcome::Nothing;
+            let Some(read) = FreshRead::of(&self.hub, &self.topic, at_least).await else {
+                break if self.topic.has_ended() || self.topic.is_idle() {
+                    RepairOutcome::Nothing
+                } else {
+                    RepairOutcome::Failed
+                };
+            };
+            let (heard, is_whole) = read.tell(&self.hub, &self.topic).await;
+            told += heard;
+            if !is_whole {
+                break RepairOutcome::Failed;
             }
-            match read(&self.hub, &self.topic, Some(at_least)).await {
-                Some((slot, values, by)) => {
-                    told += tell(&self.hub, &self.topic, slot, &values);
-                    let same = by.as_deref() == Some(self.upstream.id());
-                    if same || settled {
-                        break;
-                    }
-                    settled = true;
-                    sleep(Duration::from_secs(1)).await;
-                }
-                None if Instant::now() >= end => return RepairOutcome::Failed,
-                None => sleep(AGAIN).await,
+            if settled || read.by.as_deref() == Some(self.upstream.id()) {
+                break if told > 0 {
+                    RepairOutcome::Told
+                } else {
+                    RepairOutcome::Nothing
+                };
             }
-        }
-        if told > 0 {
-            RepairOutcome::Told
-        } else {
-            RepairOutcome::Nothing
+            drop(read);
+            settled = true;
+            sleep(Duration::from_secs(1)).await;
         }
     }
 
@@ -129,10 +132,11 @@ impl Repair {
                 return RepairOutcome::Nothing;
             }
             let params = json!([[signature], { "searchTransactionHistory": true }]);
-            let Some(RepairAnswer { result, .. }) =
-                ask(&self.hub, "getSignatureStatuses", &params).await
-            else {
-                continue;
+            let end = Instant::now() + PATIENCE;
+            let result = match ask(&self.hub, "getSignatureStatuses", &params, end).await {
+                Ok(RepairAnswer { result, .. }) => result,
+                Err(AskFault::NotNow) => continue,
+                Err(AskFault::Final) => break,
             };
             answered = true;
             if let Some(last) = values::signature(&result, self.topic.spec.commitment) {
@@ -155,54 +159,6 @@ impl Repair {
     }
 }
 
-/// Reads account or program at the topic's commitment: the slot, the values, and the upstream that
-/// answered.
-async fn read(
-    hub: &Arc<Hub>,
-    topic: &Topic,
-    at_least: Option<Slot>,
-) -> Option<(Slot, Vec<Bytes>, Option<String>)> {
-    let spec = &topic.spec;
-    let mut config: Map<String, Value> = spec.config();
-    if let Some(Slot(slot)) = at_least.filter(|slot| slot.0 > 0) {
-        config.insert("minContextSlot".to_owned(), slot.into());
-    }
-    let method = match spec.kind {
-        SubscriptionKind::Account => "getAccountInfo",
-        SubscriptionKind::Program => {
-            config.insert("withContext".to_owned(), true.into());
-            "getProgramAccounts"
-        }
-        _ => return None,
-    };
-    let params = json!([spec.subject, config]);
-    let RepairAnswer { result, by } = ask(hub, method, &params).await?;
-    let (slot, value) = with_context(&result)?;
-    if at_least.is_some_and(|at_least| slot < at_least) {
-        return None;
-    }
-    let values = match spec.kind {
-        // An account that never existed has not changed.
-        SubscriptionKind::Account if &*value == b"null" && topic.newest().is_none() => Vec::new(),
-        SubscriptionKind::Account => vec![values::account(&value, &spec.config())],
-        _ => values::list(&value)?,
-    };
-    Some((slot, values, by))
-}
-
-fn tell(hub: &Hub, topic: &Topic, slot: Slot, values: &[Bytes]) -> usize {
-    let mut told = 0;
-    for value in values {
-        let heard = match topic.kind() {
-            SubscriptionKind::Account => topic.read(slot, value),
-            _ => topic.read_of_program(slot, value),
-        };
-        hub.metrics.told(topic.kind(), heard.told);
-        told += heard.told;
-    }
-    told
-}
-
 /// A client that has joined an existing subscription gets the current value.
 pub(super) async fn replay(hub: Arc<Hub>, topic: Arc<Topic>, id: u64) {
     if !matches!(
@@ -213,10 +169,8 @@ pub(super) async fn replay(hub: Arc<Hub>, topic: Arc<Topic>, id: u64) {
         return;
     }
     let at_least = topic.newest();
-    if let Some((slot, values, _)) = read(&hub, &topic, at_least).await {
-        for value in values {
-            topic.tell_one(id, slot, &value);
-        }
+    if let Some(read) = FreshRead::of(&hub, &topic, at_least).await {
+        read.tell_one(&topic, id).await;
     }
 }
 
@@ -250,40 +204,43 @@ async fn missed(hub: &Arc<Hub>, topic: &Topic, missing: &MissedRange) -> Option<
     let (after, until) = (missing.after, missing.until);
     let roots = topic.kind() == SubscriptionKind::Root;
     let end = Instant::now() + if roots { SHORT_FOR_ROOTS } else { SHORT };
+    if until - after > MOST_SLOTS {
+        return None;
+    }
+    let mut known = None;
     loop {
-        if until - after > MOST_SLOTS {
-            return None;
-        }
-        let known = blocks(hub, topic.kind(), after, until).await;
-        let late = Instant::now() >= end;
-        match known {
+        match blocks(hub, topic.kind(), (after, until), end).await {
             // The last one has a block: an upstream that does not have it is behind.
             Some(slots) if slots.last() == Some(&until) => return Some(slots),
-            // Which of the newest are skipped is unknown; most are not.
-            Some(mut slots) if late && !roots => {
-                let known = slots.last().map_or(after, |last| *last);
-                slots.extend(known + 1..=until);
-                return Some(slots);
-            }
-            _ if late => return None,
-            _ => sleep(AGAIN).await,
+            Some(slots) => known = Some(slots),
+            None => {}
         }
+        if Instant::now() >= end {
+            break;
+        }
+        sleep_until(end.min(Instant::now() + AGAIN)).await;
     }
+    // Which of the newest are skipped is unknown; most are not.
+    let mut slots = known.filter(|_| !roots)?;
+    let newest = slots.last().map_or(after, |last| *last);
+    slots.extend(newest + 1..=until);
+    Some(slots)
 }
 
 /// The slots with a block after one and until another, as far as known.
 async fn blocks(
     hub: &Arc<Hub>,
     kind: SubscriptionKind,
-    after: u64,
-    until: u64,
+    (after, until): (u64, u64),
+    end: Instant,
 ) -> Option<Vec<u64>> {
     let commitment = match kind {
         SubscriptionKind::Root => Commitment::Finalized,
         _ => Commitment::Confirmed,
     };
     let params = json!([after + 1, until, { "commitment": commitment }]);
-    let RepairAnswer { result, .. } = ask(hub, "getBlocks", &params).await?;
+    let answer = ask(hub, "getBlocks", &params, end).await;
+    let RepairAnswer { result, .. } = answer.ok()?;
     let mut slots: Vec<u64> = serde_json::from_slice(&result).ok()?;
     slots.retain(|slot| (after + 1..=until).contains(slot));
     Some(slots)

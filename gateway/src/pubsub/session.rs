@@ -2,8 +2,12 @@
 //! to be closed, the code tells clients what to do.
 
 mod client;
+mod entry_terms;
 mod message_handler;
+mod message_reply;
+mod mixed_batch;
 mod outbound;
+mod subscriptions;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +25,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 pub use self::client::{SocketClient, SocketObserver};
-use self::message_handler::{MessageHandler, MessageReply};
+use self::message_handler::MessageHandler;
+use self::message_reply::MessageReply;
 use self::outbound::FrameWriter;
 use super::deflate::{InflatingStream, is_corrupt};
 use super::hub::Hub;
@@ -177,6 +182,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                 () = self.outbox.filled(), if !yields => self.write().await,
                 Some(answer) = self.calls.next(), if !self.calls.is_empty() => {
                     self.outbox.answer(answer.text, &answer.makes_known);
+                    // It counts there from here on.
+                    drop(answer.held);
                     Ok(())
                 }
                 message = self.socket.next(), if listens => self.hear(message),

@@ -23,13 +23,6 @@ impl Hub {
     ) -> Result<(), RpcError> {
         let snapshot = self.published.load();
         let settings = &snapshot.config.websocket;
-        let none = || {
-            let none = Rejection::NoUpstream {
-                reason: "no upstream accepts the subscription",
-            };
-            none.rpc_error()
-                .unwrap_or_else(|| RpcError::new(-32603, "Internal error"))
-        };
         match joined {
             JoinOutcome::Live => {
                 if settings.replay {
@@ -40,9 +33,18 @@ impl Hub {
             JoinOutcome::Soon(taken) => match timeout(settings.feed.subscribe_timeout, taken).await
             {
                 Ok(Ok(taken)) => taken,
-                Ok(Err(_)) | Err(_) => Err(none()),
+                Ok(Err(_)) | Err(_) => Err(no_upstream()),
             },
-            JoinOutcome::Ended => Err(none()),
+            JoinOutcome::Ended => Err(no_upstream()),
         }
     }
+}
+
+/// The answer to a subscription that no upstream has accepted in time.
+pub(super) fn no_upstream() -> RpcError {
+    let none = Rejection::NoUpstream {
+        reason: "no upstream accepts the subscription",
+    };
+    none.rpc_error()
+        .unwrap_or_else(|| RpcError::new(-32603, "Internal error"))
 }

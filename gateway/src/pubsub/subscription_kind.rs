@@ -101,22 +101,10 @@ impl SubscriptionKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SubscriptionAction {
     Subscribe(SubscriptionKind),
-    Unsubscribe,
+    Unsubscribe(SubscriptionKind),
 }
 
 impl SubscriptionAction {
-    /// The same method's name as a label.
-    pub(super) fn label(self, method: &str) -> &'static str {
-        match self {
-            Self::Subscribe(kind) => kind.subscribe(),
-            Self::Unsubscribe => {
-                let names = SubscriptionKind::ALL.map(SubscriptionKind::unsubscribe);
-                let name = names.into_iter().find(|name| *name == method);
-                name.unwrap_or("unsubscribe")
-            }
-        }
-    }
-
     pub(super) fn of(method: &str) -> Option<Self> {
         // Most calls are none of these.
         if !method.ends_with("ubscribe") {
@@ -126,9 +114,17 @@ impl SubscriptionAction {
             if method == kind.subscribe() {
                 Some(Self::Subscribe(kind))
             } else {
-                (method == kind.unsubscribe()).then_some(Self::Unsubscribe)
+                (method == kind.unsubscribe()).then_some(Self::Unsubscribe(kind))
             }
         })
+    }
+
+    /// The method that does it.
+    pub(super) const fn method(self) -> &'static str {
+        match self {
+            Self::Subscribe(kind) => kind.subscribe(),
+            Self::Unsubscribe(kind) => kind.unsubscribe(),
+        }
     }
 }
 
@@ -146,7 +142,7 @@ mod tests {
         );
         assert_eq!(
             SubscriptionAction::of("rootUnsubscribe"),
-            Some(SubscriptionAction::Unsubscribe)
+            Some(SubscriptionAction::Unsubscribe(SubscriptionKind::Root))
         );
         for none in ["getSlot", "Subscribe", "accountsubscribe", "xSubscribe"] {
             assert_eq!(SubscriptionAction::of(none), None, "{none}");

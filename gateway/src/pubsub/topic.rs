@@ -1,6 +1,11 @@
 //! One subscription as it is made upstream, shared by all clients with equal subscriptions: its
 //! subscribers, what was delivered, and the upstream that counts.
 
+mod held;
+mod subscriber;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,20 +14,15 @@ use parking_lot::Mutex;
 use perijove_core::Slot;
 use tokio::sync::oneshot;
 
+use self::held::{HeldNotification, HeldNotifications};
+pub(super) use self::subscriber::Subscriber;
 use super::backlog::BacklogTotal;
-use super::delivered::{DeliveredHistory, NotificationVerdict};
+use super::delivered::{DeliveredHistory, NotificationVerdict, UnknownAccount};
 use super::feed_message::head;
 use super::notification_head::NotificationHead;
-use super::outbox::Outbox;
 use super::params::SubscriptionSpec;
 use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
-
-#[cfg(test)]
-mod tests;
-
-/// Maximum number of notifications held while missed ones before them are recovered.
-const MOST_HELD: usize = 4096;
 
 /// Whether an upstream has accepted a subscription.
 pub(super) type SubscribeResult = Result<(), RpcError>;
@@ -41,18 +41,20 @@ pub(super) struct Topic {
 #[derive(Debug)]
 struct TopicState {
     phase: TopicPhase,
-    subscribers: IndexMap<u64, Arc<Outbox>>,
+    subscribers: IndexMap<u64, Subscriber>,
     seen: DeliveredHistory,
     /// The socket whose notifications count.
     source: Option<u64>,
     /// The upstream of that socket.
     teller: Option<Arc<str>>,
     /// Notifications that arrived while missed ones were being recovered.
-    held: Option<Vec<Bytes>>,
+    held: Option<HeldNotifications>,
     /// Something after this slot was missed and cannot be recovered.
     gap: Option<Slot>,
-    /// The index in `held` from which on another upstream notified.
-    moved_at: Option<usize>,
+    /// How often it has moved to another socket.
+    moves: u64,
+    /// The same when the last notification came that was judged by `seen`.
+    moves_seen: u64,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,8 @@ impl Topic {
             teller: None,
             held: None,
             gap: None,
-            moved_at: None,
+            moves: 0,
+            moves_seen: 0,
         };
         Self {
             id,
@@ -118,7 +121,7 @@ impl Topic {
     }
 
     /// A client subscribes under this id.
-    pub(super) fn join(&self, id: u64, outbox: &Arc<Outbox>) -> JoinOutcome {
+    pub(super) fn join(&self, id: u64, subscriber: impl Into<Subscriber>) -> JoinOutcome {
         let mut state = self.state.lock();
         let joined = match &mut state.phase {
             TopicPhase::Ended => return JoinOutcome::Ended,
@@ -129,7 +132,7 @@ impl Topic {
                 JoinOutcome::Soon(soon)
             }
         };
-        state.subscribers.insert(id, Arc::clone(outbox));
+        state.subscribers.insert(id, subscriber.into());
         joined
     }
 
@@ -161,8 +164,9 @@ impl Topic {
         self.state.lock().seen.newest()
     }
 
-    /// An upstream has accepted it, on this socket; returns whether it had another before.
-    pub(super) fn taken(&self, source: u64) -> bool {
+    /// An upstream has accepted it, on this socket. If it had another before, returns the newest
+    /// slot that was delivered from there (0: none was): something after it may have been missed.
+    pub(super) fn taken(&self, source: u64) -> Option<Slot> {
         let mut state = self.state.lock();
         state.source = Some(source);
         match std::mem::replace(&mut state.phase, TopicPhase::Live) {
@@ -172,19 +176,19 @@ impl Topic {
                     // A client may have left meanwhile.
                     drop(taken.send(Ok(())));
                 }
-                false
+                None
             }
             TopicPhase::Live => {
-                state.seen.moves();
-                state.moved_at = state.held.as_ref().map(Vec::len);
+                let after = state.seen.newest().unwrap_or(Slot(0));
+                state.moves += 1;
                 if !self.spec.kind.can_be_repaired() {
-                    state.gap = state.gap.or(Some(state.seen.newest().unwrap_or(Slot(0))));
+                    state.has_gap(after);
                 }
-                true
+                Some(after)
             }
             TopicPhase::Ended => {
                 state.phase = TopicPhase::Ended;
-                false
+                None
             }
         }
     }
@@ -215,16 +219,18 @@ impl Topic {
         if state.source != Some(source) || matches!(state.phase, TopicPhase::Ended) {
             return NotificationOutcome::nothing(NotificationVerdict::Repeated);
         }
+        let notification = HeldNotification {
+            moves: state.moves,
+            result: result.clone(),
+        };
         if let Some(held) = &mut state.held
-            && held.len() < MOST_HELD
+            && held.add(notification.clone())
         {
-            held.push(result.clone());
             return state.untangle(self);
         }
-        let heard = state.hear(self, result);
+        let heard = state.hear_after(self, &notification);
         if matches!(heard.verdict, NotificationVerdict::Missing { .. }) {
-            state.held = Some(vec![result.clone()]);
-            state.moved_at = None;
+            state.held = Some(HeldNotifications::new(notification));
         }
         heard
     }
@@ -239,32 +245,26 @@ impl Topic {
     ) -> (usize, Option<MissedRange>) {
         let mut state = self.state.lock();
         // It may have arrived after all, and something else be missing by now.
-        let waits = |held: &mut Vec<Bytes>| held.first() == Some(next);
+        let waits = |held: &mut HeldNotifications| held.begins_with(next);
         let Some(held) = state.held.take_if(waits) else {
             return (0, None);
         };
         let mut told = 0;
         state.seen.is_complete();
         if missed.is_none() {
-            state.gap = Some(state.seen.newest().unwrap_or(Slot(0)));
+            let after = state.seen.newest().unwrap_or(Slot(0));
+            state.has_gap(after);
         }
         for result in missed.into_iter().flatten() {
             told += state.hear(self, &result).told;
         }
-        let moved_at = state.moved_at.take();
         state.seen.is_complete();
-        for (place, result) in held.iter().enumerate() {
-            if moved_at == Some(place) {
-                state.seen.moves();
-            }
-            let heard = state.hear(self, result);
+        for (place, notification) in held.iter().enumerate() {
+            let heard = state.hear_after(self, notification);
             told += heard.told;
             if let NotificationVerdict::Missing { after, until } = heard.verdict {
-                let rest = held.get(place..).unwrap_or_default();
-                state.held = Some(rest.to_vec());
-                let later = moved_at.and_then(|at| at.checked_sub(place));
-                state.moved_at = later.filter(|at| *at > 0);
-                let next = result.clone();
+                state.held = held.rest(place);
+                let next = notification.result.clone();
                 return (told, Some(MissedRange { after, until, next }));
             }
         }
@@ -288,16 +288,32 @@ impl Topic {
     }
 
     /// An account of the program as read afresh.
-    pub(super) fn read_of_program(&self, slot: Slot, account: &Bytes) -> NotificationOutcome {
+    pub(super) fn read_of_program(
+        &self,
+        slot: Slot,
+        account: &Bytes,
+        unknown: UnknownAccount,
+    ) -> NotificationOutcome {
         let mut state = self.state.lock();
-        let verdict = state.seen.read_account_of_program(slot, account);
+        let seen = &mut state.seen;
+        let verdict = seen.read_account_of_program(slot, account, unknown);
         state.told(self, verdict, &wrapped(slot, account))
     }
 
-    /// What was missed cannot be recovered: the next notification says so.
-    pub(super) fn has_gap(&self) {
-        let mut state = self.state.lock();
-        state.gap = Some(state.seen.newest().unwrap_or(Slot(0)));
+    /// What was missed after this slot cannot be recovered: the next notification says so.
+    pub(super) fn has_gap(&self, after: Slot) {
+        self.state.lock().has_gap(after);
+    }
+
+    /// Whether a message of this many bytes would fill the outbox of one of its clients, or of this
+    /// one, so far that notifications might find no room.
+    pub(super) fn is_crowded(&self, client: Option<u64>, bytes: usize) -> bool {
+        let state = self.state.lock();
+        let mut asked = state
+            .subscribers
+            .iter()
+            .filter(|(id, _)| client.is_none_or(|client| client == **id));
+        asked.any(|(_, one)| one.outbox.is_crowded_by(bytes))
     }
 
     /// Sends the last delivered value of the account to this client only; returns whether there was
@@ -316,15 +332,39 @@ impl Topic {
         true
     }
 
-    /// Notifies one client only.
-    pub(super) fn tell_one(&self, id: u64, slot: Slot, value: &Bytes) {
+    /// Notifies one client of what was read for it after it had joined, unless it has been notified
+    /// of something as new meanwhile. Returns whether it is still subscribed.
+    pub(super) fn tell_one(&self, id: u64, slot: Slot, value: &Bytes) -> bool {
         let state = self.state.lock();
-        let head = head(self.kind(), &wrapped(slot, value), None);
-        state.tell_one(id, &NotificationHead::new(head, &self.total));
+        if !state.subscribers.contains_key(&id) {
+            return false;
+        }
+        if !state.seen.is_ahead_of(slot, value) {
+            let head = head(self.kind(), &wrapped(slot, value), None);
+            state.tell_one(id, &NotificationHead::new(head, &self.total));
+        }
+        true
     }
 }
 
 impl TopicState {
+    /// A notification of a socket.
+    fn hear_after(
+        &mut self,
+        topic: &Topic,
+        notification: &HeldNotification,
+    ) -> NotificationOutcome {
+        if self.moves_seen != notification.moves {
+            self.moves_seen = notification.moves;
+            self.seen.moves();
+        }
+        self.hear(topic, &notification.result)
+    }
+
+    fn has_gap(&mut self, after: Slot) {
+        self.gap = Some(self.gap.map_or(after, |gap| gap.min(after)));
+    }
+
     fn hear(&mut self, topic: &Topic, result: &Bytes) -> NotificationOutcome {
         let verdict = self.seen.hear(result);
         self.told(topic, verdict, result)
@@ -342,8 +382,8 @@ impl TopicState {
         let head = head(topic.kind(), result, self.gap.take());
         let head = NotificationHead::new(head, &topic.total);
         let mut told = 0;
-        for (id, outbox) in &self.subscribers {
-            told += usize::from(outbox.notify(&head, *id));
+        for (id, subscriber) in &self.subscribers {
+            told += usize::from(subscriber.outbox.notify(&head, *id));
         }
         let ended = self.seen.has_ended();
         let mut left = 0;
@@ -363,8 +403,9 @@ impl TopicState {
     /// Delivers what is held if the missing ones before it have arrived.
     fn untangle(&mut self, topic: &Topic) -> NotificationOutcome {
         let mut heard = NotificationOutcome::nothing(NotificationVerdict::Tell);
-        let held = self.held.as_deref().filter(|_| self.moved_at.is_none());
-        if let Some(results) = held.and_then(|held| self.seen.in_order(held)) {
+        let held = self.held.as_ref();
+        let results = held.and_then(|held| held.after(self.moves_seen));
+        if let Some(results) = results.and_then(|results| self.seen.in_order(&results)) {
             self.held = None;
             for result in &results {
                 heard.told += self.hear(topic, result).told;
@@ -374,8 +415,8 @@ impl TopicState {
     }
 
     fn tell_one(&self, id: u64, head: &Arc<NotificationHead>) {
-        if let Some(outbox) = self.subscribers.get(&id) {
-            outbox.notify(head, id);
+        if let Some(subscriber) = self.subscribers.get(&id) {
+            subscriber.outbox.notify(head, id);
         }
     }
 }

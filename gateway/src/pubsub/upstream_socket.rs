@@ -27,7 +27,6 @@ use self::subscription_table::{PendingRequest, SubscriptionTable};
 use super::delivered::NotificationVerdict;
 use super::feed_message::{self, FeedMessage, SlotInfo};
 use super::hub::Hub;
-use super::subscription_kind::SubscriptionKind;
 use super::topic::{MissedRange, NotificationOutcome, Topic};
 use crate::config::FeedLimits;
 use crate::jsonrpc::RpcError;
@@ -35,7 +34,8 @@ use crate::upstream::{Duplex, Upstream};
 
 /// How long opening a socket may take, its handshake included.
 const OPENING: Duration = Duration::from_secs(5);
-/// How long an upstream may take to answer a subscription while it keeps reporting slots.
+/// How long an upstream may take at most to answer a subscription while it keeps reporting slots,
+/// before another one is tried.
 const ANSWER: Duration = Duration::from_secs(5);
 /// A notification further ahead of the cluster's tip than this, in slots, is not believed. Nodes are
 /// a few slots ahead of what probes have seen. Delivered, it would hide everything that follows.
@@ -175,29 +175,32 @@ impl OpenSocket {
                 if topic.has_ended() {
                     return Ok(());
                 }
+                if self.table.adopt(&topic, now) {
+                    return Ok(());
+                }
                 let id = self.table.next_id();
                 let text = feed_message::request(id, topic.kind().subscribe(), &topic.spec.params);
                 self.line.upstream.charge(topic.kind().subscribe());
                 self.table.ask(id, PendingRequest::Topic(topic), now);
                 self.say(text).await
             }
-            Some(SocketOrder::Unsubscribe(topic)) => match self.table.leave(&topic) {
-                Some(subscription) => self.unsubscribe(topic.kind(), subscription).await,
-                None => Ok(()),
-            },
+            Some(SocketOrder::Unsubscribe(topic)) => {
+                self.table.leave(&topic);
+                self.end_unwanted().await
+            }
             None => Ok(()),
         }
     }
 
-    async fn unsubscribe(
-        &mut self,
-        kind: SubscriptionKind,
-        subscription: u64,
-    ) -> Result<(), CloseReason> {
-        let id = self.table.next_id();
-        let params = format!("[{subscription}]");
-        self.say(feed_message::request(id, kind.unsubscribe(), &params))
-            .await
+    /// Ends the subscriptions that nobody wants.
+    async fn end_unwanted(&mut self) -> Result<(), CloseReason> {
+        for (kind, subscription) in self.table.unwanted() {
+            let id = self.table.next_id();
+            let params = format!("[{subscription}]");
+            self.say(feed_message::request(id, kind.unsubscribe(), &params))
+                .await?;
+        }
+        Ok(())
     }
 
     fn hear(
@@ -265,9 +268,9 @@ impl OpenSocket {
                 let moved = topic.taken(self.line.id);
                 self.report(SocketReport::Taken(topic, moved));
             }
-            (PendingRequest::Given(kind), Ok(subscription)) => {
+            (PendingRequest::Given(spec), Ok(subscription)) => {
                 // Its subscribers have left meanwhile.
-                self.table.is_unwanted(kind, subscription);
+                self.table.is_unwanted(spec, subscription);
             }
             (PendingRequest::Topic(topic), Err(error)) => {
                 self.report(SocketReport::Refused(topic, error));
@@ -335,12 +338,11 @@ impl OpenSocket {
 
     async fn look(&mut self) -> Result<(), CloseReason> {
         let now = Instant::now();
-        for (kind, subscription) in self.table.unwanted() {
-            self.unsubscribe(kind, subscription).await?;
-        }
-        for topic in self.table.overdue(now, ANSWER) {
-            let error = RpcError::new(-32603, "Internal error");
-            self.report(SocketReport::Refused(topic, error));
+        self.end_unwanted().await?;
+        // Half of it, so that there is time to try another upstream.
+        let patience = ANSWER.min(self.line.limits.subscribe_timeout / 2);
+        for topic in self.table.overdue(now, patience) {
+            self.report(SocketReport::Overdue(topic));
         }
         let told = self.line.slot.load(Ordering::Acquire);
         let goes_on = || {

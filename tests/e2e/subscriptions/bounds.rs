@@ -171,6 +171,65 @@ async fn what_waits_for_all_clients_together_is_bounded() {
     assert!(closed_for(&scene, "client", 0).await);
 }
 
+/// What `/status` says of the bytes that wait for clients.
+async fn waiting_bytes(scene: &Watched) -> u64 {
+    let status = scene.gateway.status().await;
+    status["websocket"]["waiting_bytes"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn large_answers_on_many_sockets_are_bounded_and_others_get_theirs() {
+    const MEMORY: u64 = 4 << 20;
+    const SOCKETS: usize = 12;
+    let scene = Watched::with(Settings::default(), |cluster| {
+        ranked(cluster).set("websocket.memory", MEMORY).set(
+            "consumers",
+            consumers(&[("bot", "bots-key"), ("man", "mans-key")]),
+        )
+    })
+    .await;
+    let slow = Fault::from(Kind::SlowBody { ms: 3000 }).on("sandboxPad");
+    scene.cluster.validator(0).fault(slow);
+    let address = scene.gateway.address();
+    let asks = async || {
+        let mut socket = Socket::open(address, "/bots-key").await;
+        socket
+            .call("sandboxPad", json!([{ "bytes": 900_000 }]))
+            .await
+    };
+    let greedy = futures::future::join_all((0..SOCKETS).map(|_| asks()));
+    let modest = async {
+        until("much to be collected", || async {
+            (waiting_bytes(&scene).await > MEMORY / 4).then_some(())
+        })
+        .await;
+        let mut socket = Socket::open(address, "/mans-key").await;
+        let answer = socket
+            .call("sandboxPad", json!([{ "bytes": 300_000 }]))
+            .await;
+        assert!(answer["result"].is_string(), "{}", answer["error"]);
+    };
+    // What was just counted and is refused is among it.
+    let watched = async { while waiting_bytes(&scene).await <= MEMORY * 3 / 2 {} };
+    let answers = tokio::select! {
+        (answers, ()) = async { tokio::join!(greedy, modest) } => answers,
+        () = watched => panic!("too much is collected"),
+    };
+    let (taken, refused): (Vec<_>, Vec<_>) = answers
+        .iter()
+        .partition(|answer| answer["result"].is_string());
+    assert!(!taken.is_empty() && !refused.is_empty(), "{}", taken.len());
+    for answer in refused {
+        let (code, message) = error(answer);
+        assert_eq!(code, -32603);
+        assert!(message.contains("too many large answers"), "{message}");
+    }
+    until("nothing to wait any more", || async {
+        (waiting_bytes(&scene).await == 0).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_flood_of_subscriptions_is_refused_and_others_are_served() {
     let scene = Watched::with(Settings::default(), |cluster| {

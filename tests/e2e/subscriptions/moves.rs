@@ -142,20 +142,41 @@ async fn what_was_missed_is_asked_for_though_the_plan_of_clients_has_no_reads() 
     .await;
     let refused = scene.gateway.rpc("getSlot", json!([])).await;
     assert!(refused.code().is_some(), "the plan holds for clients");
+    nothing_fails_to_be_recovered(&scene).await;
+}
+
+/// The same with methods that nobody may call.
+#[tokio::test]
+async fn what_was_missed_is_asked_for_though_the_methods_are_denied_to_clients() {
+    let scene = Watched::with(Settings::default(), |cluster| {
+        let reads = ["getAccountInfo", "getProgramAccounts", "getBlocks"];
+        ranked(cluster).set("methods.deny", json!(reads))
+    })
+    .await;
+    let refused = scene.gateway.rpc("getBlocks", json!([1, 2])).await;
+    assert_eq!(refused.code(), Some(-32601), "the list holds for clients");
+    nothing_fails_to_be_recovered(&scene).await;
+}
+
+/// `v0` goes, and what was missed of each kind is recovered.
+async fn nothing_fails_to_be_recovered(scene: &Watched) {
     let mut socket = scene.socket().await;
     let mut told = Told::subscribe(&mut socket, &account()).await;
     let tip = scene.cluster.cluster().clock.tip();
     told.until_slot(&mut socket, tip + 5).await;
     scene.cluster.validator(0).down().await;
-    until("a repair that does not fail", || async {
-        let metrics = scene.gateway.metrics().await;
-        let repairs = |outcome| {
-            let labels = [("outcome", outcome)];
-            metrics.sum("perijove_websocket_repairs_total", &labels)
-        };
-        (repairs("told") + repairs("nothing") > 0.0).then_some(())
-    })
-    .await;
+    for kind in ["account", "program"] {
+        until(&format!("what was missed of {kind}"), || async {
+            let metrics = scene.gateway.metrics().await;
+            let repairs = |outcome| {
+                let labels = [("kind", kind), ("outcome", outcome)];
+                metrics.sum("perijove_websocket_repairs_total", &labels)
+            };
+            assert!(repairs("failed") < 0.5, "{kind}");
+            (repairs("told") + repairs("nothing") > 0.5).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -75,19 +75,16 @@ fn accounts_of_a_program_are_told_each_in_its_order() {
     assert_eq!(seen.hear(&keyed(9, "b", 1)), NotificationVerdict::Tell);
     assert_eq!(seen.hear(&keyed(10, "a", 1)), NotificationVerdict::Repeated);
     assert_eq!(seen.hear(&keyed(9, "a", 5)), NotificationVerdict::Outdated);
-    let at = Slot(20);
-    assert_eq!(
-        seen.read_account_of_program(at, &read("a", 1)),
-        NotificationVerdict::Repeated
-    );
-    assert_eq!(
-        seen.read_account_of_program(at, &read("b", 2)),
-        NotificationVerdict::Tell
-    );
-    assert_eq!(
-        seen.read_account_of_program(at, &read("c", 2)),
-        NotificationVerdict::Tell
-    );
+    let mut fresh = |key: &str, lamports: u64, unknown: UnknownAccount| {
+        seen.read_account_of_program(Slot(20), &read(key, lamports), unknown)
+    };
+    let ask = UnknownAccount::Ask;
+    assert_eq!(fresh("a", 1, ask), NotificationVerdict::Repeated);
+    assert_eq!(fresh("b", 2, ask), NotificationVerdict::Tell);
+    assert_eq!(fresh("c", 2, ask), NotificationVerdict::Unknown);
+    let tell = UnknownAccount::Tell;
+    assert_eq!(fresh("c", 2, tell), NotificationVerdict::Tell);
+    assert_eq!(fresh("c", 2, tell), NotificationVerdict::Repeated);
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) enum FeedChoice {
     Line(u64),
     /// A new one.
     Open(Arc<Upstream>),
-    /// All upstreams that could be asked have refused it.
+    /// All upstreams that could be asked have refused it, or have not answered.
     Refused,
     /// No upstream can be asked now.
     Nobody,
@@ -83,10 +83,12 @@ impl Feeds {
     /// strictly better one, so that it does not move to and fro.
     pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> FeedChoice {
         let snapshot = self.hub.published.load();
-        let refused_by = self.topics.get(&topic.id).map(|placed| &placed.refused_by);
-        let refused = |upstream: &Upstream| {
-            refused_by.is_some_and(|by| by.iter().any(|id| id == upstream.id()))
+        let placed = self.topics.get(&topic.id);
+        let no_use = || {
+            let placed = placed.into_iter();
+            placed.flat_map(|placed| placed.refused_by.iter().chain(&placed.overdue_at))
         };
+        let refused = |upstream: &Upstream| no_use().any(|id| id == upstream.id());
         let here = not.and_then(|line| self.lines.get(&line));
         let leaves = here.and_then(|here| here.leaves);
         let better_off = |upstream: &Upstream, rank: FeedRank| match leaves {
@@ -130,7 +132,7 @@ impl Feeds {
         }
         match best {
             Some((_, _, choice)) => choice,
-            None if !resting && refused_by.is_some_and(|by| !by.is_empty()) => FeedChoice::Refused,
+            None if !resting && no_use().next().is_some() => FeedChoice::Refused,
             None if !resting && self.all_lack(topic, now) => FeedChoice::Refused,
             None => FeedChoice::Nobody,
         }
@@ -139,11 +141,13 @@ impl Feeds {
     /// Whether every upstream has said that it lacks the method.
     fn all_lack(&self, topic: &Topic, now: Instant) -> bool {
         let snapshot = self.hub.published.load();
-        snapshot.pool.upstreams().iter().all(|upstream| {
+        let upstreams = snapshot.pool.upstreams();
+        let lacks = |upstream: &Arc<Upstream>| {
             let standing = self.standing.get(upstream.id());
             !allows(upstream, topic.kind())
                 || standing.is_some_and(|standing| !standing.has(topic.kind(), now))
-        })
+        };
+        !upstreams.is_empty() && upstreams.iter().all(lacks)
     }
 
     /// A socket to this upstream with room, or one that may be opened, and how many topics the

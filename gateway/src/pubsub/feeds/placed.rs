@@ -23,6 +23,8 @@ pub(super) struct PlacedTopic {
     /// Upstreams that refused it, and the last refusal.
     pub(super) refused_by: Vec<String>,
     pub(super) refusal: Option<RpcError>,
+    /// Upstreams that have not answered in time.
+    pub(super) overdue_at: Vec<String>,
 }
 
 impl PlacedTopic {
@@ -36,6 +38,7 @@ impl PlacedTopic {
             cause: None,
             refused_by: Vec::new(),
             refusal: None,
+            overdue_at: Vec::new(),
         }
     }
 

@@ -285,13 +285,195 @@ async fn what_no_upstream_has_is_refused_in_their_words() {
     assert_eq!(taken.unwrap_err().code, -32601);
 }
 
+/// How long a client waits by default.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[tokio::test(start_paused = true)]
 async fn where_nobody_can_be_asked_a_client_is_told_in_time() {
     let (hub, _nodes) = scripted(Vec::new());
     let outbox = Outbox::new(100_000);
+    let started = Instant::now();
     let (topic, joined) = hub.join(&account(), 7, &outbox);
     let refused = hub.subscribe(&topic, joined, 7).await.unwrap_err();
-    assert!([-32005, -32601].contains(&refused.code), "{refused:?}");
+    assert_eq!(refused.code, -32005);
+    assert!(is_timeout(started.elapsed()), "{:?}", started.elapsed());
+}
+
+fn is_timeout(took: Duration) -> bool {
+    (SUBSCRIBE_TIMEOUT..SUBSCRIBE_TIMEOUT + LOOK).contains(&took)
+}
+
+/// Tells slots, and answers requests for accounts only after this long, or never. Notes when it was
+/// asked for them.
+async fn serve_late(mut node: Node, late: Option<Duration>, asked: Arc<Mutex<Vec<Instant>>>) {
+    let mut slots = interval(Duration::from_millis(400));
+    let mut slot = 1000;
+    let mut owed = None;
+    loop {
+        let due = owed.as_ref().zip(late).map(|((at, _), late)| *at + late);
+        let message = tokio::select! {
+            message = node.socket.next() => message,
+            _ = slots.tick() => {
+                slot += 1;
+                let info = json!({ "slot": slot, "parent": slot - 1, "root": slot - 32 });
+                let params = json!({ "result": info, "subscription": 1 });
+                node.say(json!({ "method": "slotNotification", "params": params })).await;
+                continue;
+            }
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if let Some((_, id)) = owed.take() {
+                    node.say(json!({ "jsonrpc": "2.0", "result": 9, "id": id })).await;
+                }
+                continue;
+            }
+        };
+        let Some(Ok(message)) = message else { return };
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let request: Value = serde_json::from_str(text.as_str()).unwrap();
+        if request["method"] == "accountSubscribe" {
+            asked.lock().push(Instant::now());
+            owed = Some((Instant::now(), request["id"].clone()));
+        } else {
+            node.say(json!({ "jsonrpc": "2.0", "result": 1, "id": request["id"] }))
+                .await;
+        }
+    }
+}
+
+/// Subscribes where the only upstream answers late or never: the outcome, when it came, and how
+/// often the upstream was asked.
+async fn subscribed_late(late: Option<Duration>) -> (Result<(), i64>, Duration, usize) {
+    let (hub, mut nodes) = scripted(vec![own("a")]);
+    let asked = Arc::default();
+    let noted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Some(node) = nodes.recv().await {
+            tokio::spawn(serve_late(node, late, Arc::clone(&noted)));
+        }
+    });
+    let outbox = Outbox::new(100_000);
+    let started = Instant::now();
+    let (topic, joined) = hub.join(&account(), 7, &outbox);
+    let outcome = hub.subscribe(&topic, joined, 7).await;
+    let took = started.elapsed();
+    hub.leave(&topic, 7);
+    let outcome = outcome.map_err(|error| error.code);
+    (outcome, took, asked.lock().len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_does_not_answer_has_not_refused() {
+    let (outcome, took, asked) = subscribed_late(None).await;
+    assert_eq!((outcome, asked), (Err(-32005), 1));
+    assert!(is_timeout(took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_answers_late_is_waited_for_and_asked_once() {
+    let late = Duration::from_secs(8);
+    let (outcome, took, asked) = subscribed_late(Some(late)).await;
+    assert_eq!((outcome, asked), (Ok(()), 1));
+    assert!(took >= late && took < SUBSCRIBE_TIMEOUT, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_upstream_is_tried_while_there_is_time() {
+    let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
+    let outbox = Outbox::new(100_000);
+    let (topic, joined) = hub.join(&account(), 7, &outbox);
+    let started = Instant::now();
+    tokio::spawn(async move {
+        while let Some(node) = nodes.recv().await {
+            let late = (node.id == "b").then_some(Duration::ZERO);
+            tokio::spawn(serve_late(node, late, Arc::default()));
+        }
+    });
+    hub.subscribe(&topic, joined, 7).await.unwrap();
+    assert!(started.elapsed() < SUBSCRIBE_TIMEOUT * 2 / 3);
+}
+
+/// A node as Agave is: equal subscriptions on a socket have the same number, and are ended together.
+/// Answers to accounts are held back until they are released.
+async fn serve_as_agave(mut node: Node, released: Arc<tokio::sync::Notify>) {
+    let mut ticks = interval(Duration::from_millis(200));
+    let (mut slot, mut is_live) = (1000, false);
+    let mut held = Some(Vec::new());
+    loop {
+        let message = tokio::select! {
+            message = node.socket.next() => message,
+            () = released.notified() => {
+                for id in held.take().into_iter().flatten() {
+                    node.say(json!({ "jsonrpc": "2.0", "result": 9, "id": id })).await;
+                }
+                continue;
+            }
+            _ = ticks.tick() => {
+                slot += 1;
+                let info = json!({ "slot": slot, "parent": slot - 1, "root": slot - 32 });
+                let params = json!({ "result": info, "subscription": 1 });
+                node.say(json!({ "method": "slotNotification", "params": params })).await;
+                if is_live {
+                    node.tells(9, slot).await;
+                }
+                continue;
+            }
+        };
+        let Some(Ok(message)) = message else { return };
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let request: Value = serde_json::from_str(text.as_str()).unwrap();
+        let id = request["id"].clone();
+        let number = match request["method"].as_str().unwrap() {
+            "accountSubscribe" => {
+                is_live = true;
+                9
+            }
+            "accountUnsubscribe" => {
+                is_live = false;
+                continue;
+            }
+            _ => 1,
+        };
+        match &mut held {
+            Some(held) if number == 9 => held.push(id),
+            _ => {
+                node.say(json!({ "jsonrpc": "2.0", "result": number, "id": id }))
+                    .await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reconnects_before_the_answer_is_not_deaf() {
+    let (hub, mut nodes) = scripted(vec![own("a")]);
+    let released = Arc::new(tokio::sync::Notify::new());
+    let release = Arc::clone(&released);
+    tokio::spawn(async move {
+        while let Some(node) = nodes.recv().await {
+            tokio::spawn(serve_as_agave(node, Arc::clone(&released)));
+        }
+    });
+    let [first, second] = [(); 2].map(|()| Outbox::new(100_000));
+    let (topic, _soon) = hub.join(&account(), 6, &first);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hub.leave(&topic, 6);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (topic, joined) = hub.join(&account(), 7, &second);
+    let releasing = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        release.notify_one();
+    };
+    let (taken, ()) = tokio::join!(hub.subscribe(&topic, joined, 7), releasing);
+    taken.unwrap();
+    // Long after the first subscription would have been ended.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    while second.take().is_some() {}
+    let hearing = tokio::time::timeout(Duration::from_secs(1), told(&second, 1));
+    assert_eq!(hearing.await.expect("it is told").len(), 1);
 }
 
 /// Tells slots and takes everything but, if it `lacks` them, accounts; notes who was asked for one.
@@ -380,9 +562,7 @@ async fn each_upstream_that_does_not_charge_is_heard_of_its_slots_if_that_is_wan
         .say(json!({ "method": "slotNotification", "params": params }))
         .await;
     let upstream = snapshot.pool.upstream("b").unwrap();
-    while upstream.state().slot(perijove_core::Commitment::Processed)
-        < Some(perijove_core::Slot(slot))
-    {
+    while upstream.state().slot(perijove_core::Commitment::Processed) < Some(Slot(slot)) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     // One that is lost is opened again, after a while.

@@ -4,16 +4,12 @@
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
-use tokio::sync::Semaphore;
 
 use crate::pubsub::delivered::NotificationVerdict;
 use crate::pubsub::feeds::move_cause::MoveCause;
 use crate::pubsub::repair::outcome::RepairOutcome;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::upstream_socket::messages::CloseReason;
-
-/// Concurrent reads of what was missed.
-const REPAIRS: usize = 16;
 
 /// Why a notification of an upstream is not passed on.
 const UNTOLD: [&str; 3] = ["repeated", "outdated", "garbled"];
@@ -38,8 +34,6 @@ pub(in crate::pubsub) struct FeedMetrics {
     moves: IntCounterVec,
     gaps: Histogram,
     repaired: IntCounterVec,
-    /// Not a metric, but the limit of what they count.
-    pub(in crate::pubsub) repairs: Semaphore,
 }
 
 impl FeedMetrics {
@@ -89,7 +83,6 @@ impl FeedMetrics {
                 "Checks for notifications missed during a move, by kind and outcome",
                 &["kind", "outcome"],
             )?,
-            repairs: Semaphore::new(REPAIRS),
         };
         metrics.begin();
         Ok(metrics)
@@ -123,7 +116,9 @@ impl FeedMetrics {
     pub(in crate::pubsub) fn heard(&self, kind: SubscriptionKind, verdict: &NotificationVerdict) {
         self.notifications.with_label_values(&[kind.label()]).inc();
         let untold = match verdict {
-            NotificationVerdict::Tell | NotificationVerdict::Missing { .. } => None,
+            NotificationVerdict::Tell
+            | NotificationVerdict::Missing { .. }
+            | NotificationVerdict::Unknown => None,
             NotificationVerdict::Repeated => Some("repeated"),
             NotificationVerdict::Outdated => Some("outdated"),
             NotificationVerdict::Garbled => Some("garbled"),

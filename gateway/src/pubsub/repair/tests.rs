@@ -1,6 +1,40 @@
 //! Answers in the shape of notifications.
 
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::pubsub::params::SubscriptionSpec;
+use crate::pubsub::testing::hub_dialling;
+use crate::pubsub::upstream_socket::dial::NetworkDialer;
+use crate::upstream::testing::settings;
+
+#[tokio::test(start_paused = true)]
+async fn notifications_are_held_no_longer_than_promised_for_an_upstream_that_hangs() {
+    // It accepts connections and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let hub = hub_dialling(vec![settings("hangs", &url)], Box::new(NetworkDialer));
+    for (kind, promised) in [
+        (SubscriptionKind::Slot, SHORT),
+        (SubscriptionKind::Root, SHORT_FOR_ROOTS),
+    ] {
+        let spec = SubscriptionSpec::read(kind, None).unwrap();
+        let topic = Topic::new(1, spec, &hub.total);
+        let missing = MissedRange {
+            after: 10,
+            until: 13,
+            next: Bytes::new(),
+        };
+        let started = Instant::now();
+        assert_eq!(missed(&hub, &topic, &missing).await, None);
+        let took = started.elapsed();
+        assert!(
+            took <= promised + Duration::from_millis(5),
+            "{kind:?}: {took:?}"
+        );
+    }
+}
 
 #[test]
 fn a_status_is_the_last_notification_once_its_commitment_is_reached() {
@@ -42,6 +76,11 @@ fn an_account_that_is_gone_is_told_as_an_empty_one() {
     let empty: Value = serde_json::from_slice(&empty).unwrap();
     assert_eq!(empty["lamports"], 0);
     assert_eq!(empty["data"], json!(["", "base64"]));
+    // A decoder accepts it, as it accepts what a node sends.
+    let config = json!({ "encoding": "base64+zstd" });
+    let empty = values::account(&gone, config.as_object().unwrap());
+    let empty: Value = serde_json::from_slice(&empty).unwrap();
+    assert_eq!(empty["data"], json!(["KLUv/QBYAQAA", "base64+zstd"]));
     let there = Bytes::from_static(br#"{"lamports":5}"#);
     assert_eq!(values::account(&there, &Map::new()), there);
 }

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::pubsub::feed_message::{SlotInfo, with_context};
 use crate::pubsub::topic::wrapped;
 
+/// What zstd makes of nothing, in base64.
+const EMPTY_FRAME: &str = "KLUv/QBYAQAA";
+
 /// A deleted account is notified as an empty one, as by a node.
 pub(super) fn account(value: &Bytes, config: &Map<String, Value>) -> Bytes {
     if &**value != b"null" {
@@ -16,6 +19,7 @@ pub(super) fn account(value: &Bytes, config: &Map<String, Value>) -> Bytes {
     let data = match config.get("encoding").and_then(Value::as_str) {
         None | Some("binary") => json!(""),
         Some("jsonParsed") => json!(["", "base64"]),
+        Some(encoding @ "base64+zstd") => json!([EMPTY_FRAME, encoding]),
         Some(encoding) => json!(["", encoding]),
     };
     let empty = json!({

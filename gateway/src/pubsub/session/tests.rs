@@ -1,8 +1,11 @@
 //! A client and the session of its socket, with a pipeline behind it that has no upstream.
 
+use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 
 use super::*;
+use crate::config::Plan;
 use crate::context::{Protocol, RequestContext};
 use crate::pipeline::{CacheUse, RequestSummary};
 use crate::pubsub::backlog::ClientBacklog as _;
@@ -10,10 +13,15 @@ use crate::pubsub::deflate::DeflateAgreement;
 use crate::pubsub::notification_head::NotificationHead;
 use crate::pubsub::testing::{hub, hub_with};
 
-struct Silent;
+/// Notes what is reported: method, outcome and status.
+#[derive(Default)]
+pub(super) struct Noting(Mutex<Vec<(&'static str, &'static str, u16)>>);
 
-impl SocketObserver for Silent {
-    fn answered(&self, _: RequestSummary, _: u16, _: &RequestContext, _: usize) {}
+impl SocketObserver for Noting {
+    fn answered(&self, summary: RequestSummary, status: u16, _: &RequestContext, _: usize) {
+        let line = (summary.method, summary.outcome, status);
+        self.0.lock().push(line);
+    }
 
     fn is_welcome(&self) -> bool {
         true
@@ -33,17 +41,32 @@ pub(super) async fn pair(
     (socket, serving)
 }
 
+/// A socket and what is reported of it.
+async fn noted(hub: &Arc<Hub>) -> (WebSocketStream<DuplexStream>, Arc<Noting>) {
+    let (near, far) = tokio::io::duplex(1024);
+    let noting = Arc::new(Noting::default());
+    let client = SocketClient {
+        account: Arc::<Noting>::clone(&noting),
+        ..client()
+    };
+    let session = SubscriberSession::new(Arc::clone(hub), far, Vec::new(), client).await;
+    tokio::spawn(session.serve());
+    let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+    (socket, noting)
+}
+
 pub(super) fn client() -> SocketClient {
     SocketClient {
         context: Arc::new(RequestContext {
             protocol: Protocol::WebSocket,
+            address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
             ..RequestContext::internal(1, Instant::now(), Instant::now())
         }),
         trace: None,
         cache_use: CacheUse::Normal,
         ledger_only: false,
         share: Arc::default(),
-        account: Arc::new(Silent),
+        account: Arc::new(Noting::default()),
         compression: None,
     }
 }
@@ -267,4 +290,103 @@ async fn a_client_that_is_told_more_and_more_is_heard_all_the_same() {
         }
     }
     panic!("the call was not answered");
+}
+
+fn call(id: u64, method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+async fn answer(socket: &mut WebSocketStream<DuplexStream>, message: &Value) -> Value {
+    let message = Message::text(message.to_string());
+    socket.send(message).await.unwrap();
+    serde_json::from_str(&text(socket).await).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_is_reported_whether_it_is_a_call_or_a_subscription() {
+    let deny = vec!["slotSubscribe".to_owned()];
+    let hub = hub_with(|config| config.methods.deny = deny);
+    let (mut socket, noting) = noted(&hub).await;
+    let none = json!([]);
+    for message in [
+        call(1, "slotSubscribe", &none),
+        call(2, "accountSubscribe", &json!(["x"])),
+        call(3, "rootUnsubscribe", &json!([7])),
+        // No upstream is there.
+        call(4, "rootSubscribe", &none),
+        json!([
+            call(5, "slotSubscribe", &none),
+            call(6, "getHealth", &none),
+            { "jsonrpc": "2.0", "id": 7 }
+        ]),
+    ] {
+        answer(&mut socket, &message).await;
+    }
+    let expected = [
+        ("slotSubscribe", "method_refused", 200),
+        ("accountSubscribe", "refused_unasked", 200),
+        ("rootUnsubscribe", "refused_unasked", 200),
+        ("rootSubscribe", "no_upstream", 200),
+        ("slotSubscribe", "method_refused", 200),
+        ("getHealth", "no_upstream", 200),
+        ("other", "invalid", 200),
+    ];
+    assert_eq!(*noting.0.lock(), expected);
+}
+
+/// A hub whose clients may make so many calls at once, and slots count twice.
+fn limited(burst: u32) -> Arc<Hub> {
+    hub_with(|config| {
+        config.plans = vec![Plan {
+            id: "small".to_owned(),
+            requests_per_minute: Some(1),
+            burst,
+            costs: [("slotSubscribe".to_owned(), 2)].into(),
+            ..Plan::default()
+        }];
+        config.anonymous_plan = Some("small".to_owned());
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_with_subscriptions_is_admitted_as_a_whole_or_not_at_all() {
+    let subscribe = |id| call(id, "slotSubscribe", &json!([]));
+    let hub = limited(3);
+    let (mut socket, noting) = noted(&hub).await;
+    let batch = json!([subscribe(1), subscribe(2)]);
+    let refused = answer(&mut socket, &batch).await;
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("counts as 4 calls"), "{refused}");
+    assert_eq!(refused["id"], Value::Null);
+    assert_eq!(*noting.0.lock(), [("batch", "over_burst", 413)]);
+    assert_eq!(hub.status()["shared_subscriptions"], 0);
+    // What ends subscriptions is free.
+    let ends = |id| call(id, "slotUnsubscribe", &json!([7]));
+    let batch = json!([ends(1), ends(2), ends(3), ends(4), subscribe(5)]);
+    let taken = answer(&mut socket, &batch).await;
+    assert_eq!(taken.as_array().unwrap().len(), 5, "{taken}");
+    // One of three is left.
+    let refused = answer(&mut socket, &subscribe(6)).await;
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("plan")
+    );
+    assert_eq!(
+        noting.0.lock().last(),
+        Some(&("slotSubscribe", "over_limit", 429))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_entries_of_a_batch_share_one_time_limit() {
+    let hub = hub_with(|config| config.limits.request_timeout = Duration::from_secs(15));
+    let (mut socket, _serving) = pair(&hub).await;
+    let started = Instant::now();
+    let batch = (0..4).map(|id| call(id, "slotSubscribe", &json!([])));
+    let refused = answer(&mut socket, &batch.collect()).await;
+    assert_eq!(refused.as_array().unwrap().len(), 4, "{refused}");
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(17), "{took:?}");
 }

@@ -1,6 +1,8 @@
 //! One shared subscription, its clients, and the sockets it is heard on.
 
 use super::*;
+use crate::pubsub::caller_share::CallerShare;
+use crate::pubsub::outbox::Outbox;
 
 fn topic(kind: SubscriptionKind) -> Topic {
     let params = match kind {
@@ -42,7 +44,7 @@ fn clients_that_join_before_an_upstream_has_taken_it_wait_and_then_share_it() {
             _ => panic!(),
         }
     }
-    assert!(!topic.taken(1), "it had no other upstream");
+    assert_eq!(topic.taken(1), None, "it had no other upstream");
     for mut taken in soon {
         assert_eq!(taken.try_recv().unwrap(), Ok(()));
     }
@@ -63,7 +65,7 @@ fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
     topic.join(7, &outbox);
     topic.taken(1);
     topic.hear(1, &slot(10));
-    assert!(topic.taken(2));
+    assert_eq!(topic.taken(2), Some(Slot(10)));
     assert_eq!(topic.hear(1, &slot(11)).told, 0, "the old socket");
     let heard = topic.hear(2, &slot(14));
     let missing = NotificationVerdict::Missing {
@@ -96,6 +98,97 @@ fn a_second_move_while_the_first_is_repaired_is_repaired_as_well() {
     let filled = topic.fill(&slot(15), Some(vec![slot(13), slot(14)]));
     assert_eq!(filled, (3, None));
     assert_eq!(slots(&outbox), [10, 11, 12, 13, 14, 15]);
+}
+
+#[test]
+fn a_second_move_is_repaired_even_if_it_tells_nothing_until_the_first_is() {
+    let topic = topic(SubscriptionKind::Root);
+    let outbox = Outbox::new(10_000);
+    let root = |root: u64| Bytes::from(root.to_string());
+    topic.join(7, &outbox);
+    topic.taken(1);
+    topic.hear(1, &root(10));
+    topic.taken(2);
+    topic.hear(2, &root(12));
+    topic.taken(3);
+    let filled = topic.fill(&root(12), Some(vec![root(11), root(12)]));
+    assert_eq!(filled, (2, None));
+    let heard = topic.hear(3, &root(15));
+    let missing = NotificationVerdict::Missing {
+        after: 12,
+        until: 15,
+    };
+    assert_eq!(heard.verdict, missing);
+    let filled = topic.fill(&root(15), Some(vec![root(13), root(14), root(15)]));
+    assert_eq!(filled, (3, None));
+    let told: Vec<_> = texts(&outbox)
+        .iter()
+        .map(|text| text["params"]["result"].as_u64().unwrap())
+        .collect();
+    assert_eq!(told, [10, 11, 12, 13, 14, 15]);
+}
+
+#[test]
+fn every_move_while_one_is_repaired_is_repaired_as_well() {
+    let topic = topic(SubscriptionKind::Root);
+    let outbox = Outbox::new(10_000);
+    let root = |root: u64| Bytes::from(root.to_string());
+    topic.join(7, &outbox);
+    topic.taken(1);
+    topic.hear(1, &root(10));
+    for (socket, told) in [(2, 12), (3, 15), (4, 18)] {
+        topic.taken(socket);
+        topic.hear(socket, &root(told));
+    }
+    let mut next = Some((11, 12));
+    while let Some((after, until)) = next {
+        let missed = (after..=until).map(root).collect();
+        let (_, missing) = topic.fill(&root(until), Some(missed));
+        next = missing.map(|missing| (missing.after + 1, missing.until));
+    }
+    let told = texts(&outbox).into_iter();
+    let told: Vec<_> = told
+        .map(|text| text["params"]["result"].as_u64().unwrap())
+        .collect();
+    assert_eq!(told, (10..=18).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_gap_begins_where_the_topic_moved_however_late_its_repair_fails() {
+    let topic = topic(SubscriptionKind::Account);
+    let outbox = Outbox::new(10_000);
+    let account = |slot: u64| wrapped(Slot(slot), slot.to_string().as_bytes());
+    topic.join(7, &outbox);
+    topic.taken(1);
+    topic.hear(1, &account(100));
+    let first = topic.taken(2).unwrap();
+    for slot in 101..126 {
+        topic.hear(2, &account(slot));
+    }
+    let second = topic.taken(3).unwrap();
+    assert_eq!((first, second), (Slot(100), Slot(125)));
+    topic.has_gap(second);
+    topic.has_gap(first);
+    topic.hear(3, &account(130));
+    let last = texts(&outbox).pop().unwrap();
+    assert_eq!(last["params"]["gap"]["afterSlot"], 100);
+}
+
+#[test]
+fn a_subscription_that_has_ended_counts_for_nobody() {
+    let params = format!(r#"["{}"]"#, bs58::encode([7; 64]).into_string());
+    let spec =
+        SubscriptionSpec::read(SubscriptionKind::Signature, Some(params.as_bytes())).unwrap();
+    let topic = Topic::new(1, spec, &BacklogTotal::new(usize::MAX));
+    let outbox = Outbox::new(10_000);
+    let share: Arc<CallerShare> = Arc::default();
+    let counted = share.subscribe(Some(1)).unwrap();
+    topic.join(7, Subscriber::counted(&outbox, counted));
+    topic.taken(1);
+    assert!(share.subscribe(Some(1)).is_none());
+    let last = Bytes::from_static(br#"{"context":{"slot":6},"value":{"err":null}}"#);
+    topic.hear(1, &last);
+    assert!(share.subscribe(Some(1)).is_some(), "on any of its sockets");
 }
 
 #[test]
@@ -135,7 +228,7 @@ fn a_one_shot_ends_with_its_notification() {
     assert_eq!(topic.hear(1, &last).told, 0);
     assert!(matches!(topic.join(8, &outbox), JoinOutcome::Ended));
     assert_eq!(texts(&outbox).len(), 1);
-    assert!(!topic.taken(2), "it is not armed again");
+    assert_eq!(topic.taken(2), None, "it is not armed again");
     assert!(topic.has_ended());
 }
 

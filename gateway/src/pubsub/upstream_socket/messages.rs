@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use perijove_core::Slot;
 use tokio::sync::mpsc;
 
 use crate::jsonrpc::RpcError;
@@ -19,9 +20,11 @@ pub(in crate::pubsub) enum SocketOrder {
 #[derive(Debug)]
 pub(in crate::pubsub) enum SocketReport {
     Opened,
-    /// With whether another socket served it before.
-    Taken(Arc<Topic>, bool),
+    /// If another socket served it before, with the newest slot that was delivered from there.
+    Taken(Arc<Topic>, Option<Slot>),
     Refused(Arc<Topic>, RpcError),
+    /// It was not answered in time, and still may be.
+    Overdue(Arc<Topic>),
     /// The topic waits for what was missed before this.
     Missing(Arc<Topic>, MissedRange),
     /// The topic has ended.

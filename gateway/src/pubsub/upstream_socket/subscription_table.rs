@@ -28,19 +28,41 @@ const EARLY_OVERHEAD: usize = MOST_EARLY_BYTES / MOST_EARLY;
 pub(super) enum PendingRequest {
     Beacon,
     Topic(Arc<Topic>),
-    /// A subscription that is not wanted any more.
-    Given(SubscriptionKind),
+    /// A subscription that is not wanted any more, unless somebody asks for it again.
+    Given(SubscriptionSpec),
+}
+
+/// A request that is not answered.
+#[derive(Debug)]
+struct AskedRequest {
+    request: PendingRequest,
+    asked_at: Instant,
+    /// Since when the one that waits has waited.
+    wanted_since: Instant,
+}
+
+impl AskedRequest {
+    /// Whether a node may answer it with a subscription that it shares with one of these
+    /// parameters. Those of which a node may think so are a little more than equal ones.
+    fn may_share(&self, spec: &SubscriptionSpec) -> bool {
+        let own = match &self.request {
+            PendingRequest::Beacon => return spec.kind == SubscriptionKind::Slot,
+            PendingRequest::Topic(topic) => &topic.spec,
+            PendingRequest::Given(spec) => spec,
+        };
+        own.kind == spec.kind && own.subject == spec.subject
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct SubscriptionTable {
     last_id: u64,
-    asked: BTreeMap<u64, (PendingRequest, Instant)>,
+    asked: BTreeMap<u64, AskedRequest>,
     beacon: Option<u64>,
     told: HashMap<u64, SmallVec<[Arc<Topic>; 1]>>,
     of_topic: HashMap<u64, u64>,
     early: Vec<(u64, Bytes)>,
-    unwanted: Vec<(SubscriptionKind, u64)>,
+    unwanted: Vec<(SubscriptionSpec, u64)>,
 }
 
 impl SubscriptionTable {
@@ -55,12 +77,34 @@ impl SubscriptionTable {
         (id, request(id, beacon.kind.subscribe(), &beacon.params))
     }
 
-    pub(super) fn ask(&mut self, id: u64, asked: PendingRequest, now: Instant) {
-        self.asked.insert(id, (asked, now));
+    pub(super) fn ask(&mut self, id: u64, request: PendingRequest, now: Instant) {
+        let asked = AskedRequest {
+            request,
+            asked_at: now,
+            wanted_since: now,
+        };
+        self.asked.insert(id, asked);
+    }
+
+    /// A topic wants what was asked for already and was not wanted any more: it waits for that
+    /// answer. Returns whether there is such a request.
+    pub(super) fn adopt(&mut self, topic: &Arc<Topic>, now: Instant) -> bool {
+        let given = |asked: &&mut AskedRequest| match &asked.request {
+            PendingRequest::Given(spec) => {
+                *spec == topic.spec && now.saturating_duration_since(asked.asked_at) < ABANDONED
+            }
+            _ => false,
+        };
+        let Some(asked) = self.asked.values_mut().find(given) else {
+            return false;
+        };
+        asked.request = PendingRequest::Topic(Arc::clone(topic));
+        asked.wanted_since = now;
+        true
     }
 
     pub(super) fn answered(&mut self, id: u64) -> Option<PendingRequest> {
-        self.asked.remove(&id).map(|(asked, _)| asked)
+        self.asked.remove(&id).map(|asked| asked.request)
     }
 
     pub(super) fn has_beacon(&mut self, subscription: u64) {
@@ -77,15 +121,17 @@ impl SubscriptionTable {
         topics.push(Arc::clone(topic));
     }
 
-    /// A topic leaves. Returns the subscription to be ended for it, if any.
-    pub(super) fn leave(&mut self, topic: &Arc<Topic>) -> Option<u64> {
-        for (asked, _) in self.asked.values_mut() {
-            if matches!(asked, PendingRequest::Topic(other) if other.id == topic.id) {
-                *asked = PendingRequest::Given(topic.kind());
-                return None;
+    /// A topic leaves. If its subscription is not needed any more, it is [`Self::unwanted`].
+    pub(super) fn leave(&mut self, topic: &Arc<Topic>) {
+        for asked in self.asked.values_mut() {
+            if matches!(&asked.request, PendingRequest::Topic(other) if other.id == topic.id) {
+                asked.request = PendingRequest::Given(topic.spec.clone());
+                return;
             }
         }
-        self.forget(topic)
+        if let Some(subscription) = self.forget(topic) {
+            self.is_unwanted(topic.spec.clone(), subscription);
+        }
     }
 
     /// The same if the node has ended it by itself; returns what is no longer needed.
@@ -151,29 +197,41 @@ impl SubscriptionTable {
         known
     }
 
-    pub(super) fn is_unwanted(&mut self, kind: SubscriptionKind, subscription: u64) {
-        if !self.knows(subscription) && !self.is_beacon(subscription) {
-            self.unwanted.push((kind, subscription));
-        }
+    /// A subscription that nobody wants.
+    pub(super) fn is_unwanted(&mut self, spec: SubscriptionSpec, subscription: u64) {
+        self.unwanted.push((spec, subscription));
     }
 
+    /// The subscriptions to be ended now. One waits as long as the node may answer another request
+    /// with the same number, and stays if it has.
     pub(super) fn unwanted(&mut self) -> Vec<(SubscriptionKind, u64)> {
-        std::mem::take(&mut self.unwanted)
+        let mut ended = Vec::new();
+        for (spec, subscription) in std::mem::take(&mut self.unwanted) {
+            if self.knows(subscription) || self.is_beacon(subscription) {
+                continue;
+            }
+            if self.asked.values().any(|asked| asked.may_share(&spec)) {
+                self.unwanted.push((spec, subscription));
+            } else if !ended.contains(&(spec.kind, subscription)) {
+                ended.push((spec.kind, subscription));
+            }
+        }
+        ended
     }
 
     /// Topics whose subscription was not answered for this long. If it is answered later, it is ended;
     /// after [`ABANDONED`], it is not expected any more.
     pub(super) fn overdue(&mut self, now: Instant, patience: Duration) -> Vec<Arc<Topic>> {
         let mut overdue = Vec::new();
-        self.asked.retain(|_, (asked, at)| {
-            let waited = now.saturating_duration_since(*at);
-            match asked {
-                PendingRequest::Topic(topic) if waited >= patience => {
+        self.asked.retain(|_, asked| {
+            let waited = |since: Instant| now.saturating_duration_since(since);
+            match &asked.request {
+                PendingRequest::Topic(topic) if waited(asked.wanted_since) >= patience => {
                     overdue.push(Arc::clone(topic));
-                    *asked = PendingRequest::Given(topic.kind());
+                    asked.request = PendingRequest::Given(topic.spec.clone());
                     true
                 }
-                PendingRequest::Given(_) => waited < ABANDONED,
+                PendingRequest::Given(_) => waited(asked.asked_at) < ABANDONED,
                 _ => true,
             }
         });
@@ -201,9 +259,12 @@ mod tests {
         table.taken(&one, 7);
         table.taken(&two, 7);
         assert_eq!(table.topics(7).len(), 2);
-        assert_eq!(table.leave(&one), None);
-        assert_eq!(table.leave(&two), Some(7));
+        table.leave(&one);
+        assert_eq!(table.unwanted(), []);
+        table.leave(&two);
+        assert_eq!(table.unwanted(), [(SubscriptionKind::Slot, 7)]);
         assert!(!table.knows(7));
+        assert_eq!(table.unwanted(), [], "once");
     }
 
     #[test]
@@ -212,7 +273,8 @@ mod tests {
         table.has_beacon(7);
         let one = topic(1);
         table.taken(&one, 7);
-        assert_eq!(table.leave(&one), None);
+        table.leave(&one);
+        assert_eq!(table.unwanted(), []);
     }
 
     #[test]
@@ -220,12 +282,74 @@ mod tests {
         let mut table = SubscriptionTable::default();
         let (one, now) = (topic(1), Instant::now());
         table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
-        assert_eq!(table.leave(&one), None);
-        let Some(PendingRequest::Given(kind)) = table.answered(5) else {
-            panic!()
-        };
-        table.is_unwanted(kind, 9);
+        table.leave(&one);
+        answers(&mut table, 5, 9);
         assert_eq!(table.unwanted(), [(SubscriptionKind::Slot, 9)]);
+    }
+
+    /// What a socket does with the number of a subscription.
+    fn answers(table: &mut SubscriptionTable, id: u64, subscription: u64) {
+        match table.answered(id).unwrap() {
+            PendingRequest::Topic(topic) => table.taken(&topic, subscription),
+            PendingRequest::Given(spec) => table.is_unwanted(spec, subscription),
+            PendingRequest::Beacon => table.has_beacon(subscription),
+        }
+    }
+
+    #[test]
+    fn who_comes_back_before_the_answer_waits_for_the_same() {
+        let mut table = SubscriptionTable::default();
+        let (one, two, now) = (topic(1), topic(2), Instant::now());
+        table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
+        table.leave(&one);
+        assert!(table.adopt(&two, now), "nothing is asked for again");
+        assert!(!table.adopt(&topic(3), now), "it has its topic");
+        answers(&mut table, 5, 9);
+        assert_eq!(table.unwanted(), []);
+        assert_eq!(table.topics(9)[0].id, 2);
+    }
+
+    #[test]
+    fn a_number_that_another_request_may_be_answered_with_is_not_ended_under_it() {
+        let (one, two, now) = (topic(1), topic(2), Instant::now());
+        for was_answered in [false, true] {
+            let mut table = SubscriptionTable::default();
+            table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
+            table.ask(6, PendingRequest::Topic(Arc::clone(&two)), now);
+            if was_answered {
+                answers(&mut table, 5, 9);
+                table.leave(&one);
+            } else {
+                table.leave(&one);
+                answers(&mut table, 5, 9);
+            }
+            assert_eq!(table.unwanted(), [], "the second may be the same");
+            answers(&mut table, 6, 9);
+            assert_eq!(table.unwanted(), [], "it is");
+            table.leave(&two);
+            assert_eq!(table.unwanted(), [(SubscriptionKind::Slot, 9)]);
+        }
+        // A node that gives each a number of its own.
+        let mut table = SubscriptionTable::default();
+        table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
+        table.ask(6, PendingRequest::Topic(Arc::clone(&two)), now);
+        table.leave(&one);
+        answers(&mut table, 5, 9);
+        assert_eq!(table.unwanted(), []);
+        answers(&mut table, 6, 10);
+        assert_eq!(table.unwanted(), [(SubscriptionKind::Slot, 9)]);
+    }
+
+    #[test]
+    fn a_request_that_is_not_answered_for_long_is_made_again() {
+        let mut table = SubscriptionTable::default();
+        let (mut now, patience) = (Instant::now(), Duration::from_secs(5));
+        table.ask(5, PendingRequest::Topic(topic(1)), now);
+        for id in 2..14 {
+            now += patience;
+            assert_eq!(table.overdue(now, patience).len(), 1);
+            assert_eq!(table.adopt(&topic(id), now), id < 13, "{id}");
+        }
     }
 
     #[test]

@@ -1,0 +1,158 @@
+//! Accounts and programs as they are now, read through the pipeline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use perijove_core::Slot;
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::ask::{AskFault, RepairAnswer, ask};
+use super::pace::Pace;
+use super::values;
+use crate::pubsub::collected::CollectedAnswer;
+use crate::pubsub::delivered::{NotificationVerdict, UnknownAccount};
+use crate::pubsub::feed_message::with_context;
+use crate::pubsub::hub::Hub;
+use crate::pubsub::subscription_kind::SubscriptionKind;
+use crate::pubsub::topic::{NotificationOutcome, Topic};
+
+#[cfg(test)]
+mod tests;
+
+/// Time limit for reading, and for clients to accept what has changed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client that has joined may take to accept the current values.
+const REPLAY_PATIENCE: Duration = Duration::from_mins(1);
+/// Pauses between attempts grow between these: a scan is dear, and may fail again.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Most accounts of a program that are delivered although nothing is known of what they were
+/// before: few of them will have changed.
+pub(super) const MOST_UNKNOWN: usize = 256;
+
+/// An account, or the accounts of a program.
+pub(super) struct FreshRead {
+    pub(super) slot: Slot,
+    pub(super) values: Vec<Bytes>,
+    /// The upstream that gave it.
+    pub(super) by: Option<String>,
+    _held: CollectedAnswer,
+}
+
+impl FreshRead {
+    /// Reads account or program at the topic's commitment, again and again until it succeeds, can
+    /// never succeed, or nobody is subscribed any more. Its time begins with its first turn.
+    pub(super) async fn of(hub: &Arc<Hub>, topic: &Topic, at_least: Option<Slot>) -> Option<Self> {
+        let mut end = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let turn = hub.repair_turns.next(topic.kind()).await;
+            if topic.has_ended() || topic.is_idle() {
+                return None;
+            }
+            let end = *end.get_or_insert_with(|| Instant::now() + PATIENCE);
+            let read = once(hub, topic, at_least, end).await;
+            drop(turn);
+            match read {
+                Ok(read) => return Some(read),
+                Err(AskFault::Final) => return None,
+                Err(AskFault::NotNow) if Instant::now() + pause >= end => return None,
+                Err(AskFault::NotNow) => sleep(pause).await,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Tells all subscribers what has changed, as it seems. Returns how many notifications that
+    /// were, and whether nothing can be missing: of too many accounts nothing may be known.
+    pub(super) async fn tell(&self, hub: &Hub, topic: &Topic) -> (usize, bool) {
+        let mut pace = Pace::until(Instant::now() + PATIENCE, None);
+        let mut told = 0;
+        let mut count = |heard: &NotificationOutcome| {
+            hub.metrics.told(topic.kind(), heard.told);
+            told += heard.told;
+        };
+        let mut unknown = Vec::new();
+        for value in &self.values {
+            pace.room(topic, value.len()).await;
+            let heard = match topic.kind() {
+                SubscriptionKind::Account => topic.read(self.slot, value),
+                _ => topic.read_of_program(self.slot, value, UnknownAccount::Ask),
+            };
+            match heard.verdict {
+                NotificationVerdict::Unknown => unknown.push(value),
+                NotificationVerdict::Tell => pace.told(value.len()),
+                _ => {}
+            }
+            count(&heard);
+        }
+        let are_few = unknown.len() <= MOST_UNKNOWN;
+        let treatment = if are_few {
+            UnknownAccount::Tell
+        } else {
+            UnknownAccount::Remember
+        };
+        for value in unknown {
+            pace.room(topic, value.len()).await;
+            let heard = topic.read_of_program(self.slot, value, treatment);
+            if heard.verdict == NotificationVerdict::Tell {
+                pace.told(value.len());
+            }
+            count(&heard);
+        }
+        (told, are_few)
+    }
+
+    /// Tells one client that has just joined what there is.
+    pub(super) async fn tell_one(&self, topic: &Topic, id: u64) {
+        let mut pace = Pace::until(Instant::now() + REPLAY_PATIENCE, Some(id));
+        for value in &self.values {
+            pace.room(topic, value.len()).await;
+            if !topic.tell_one(id, self.slot, value) {
+                return;
+            }
+            pace.told(value.len());
+        }
+    }
+}
+
+async fn once(
+    hub: &Arc<Hub>,
+    topic: &Topic,
+    at_least: Option<Slot>,
+    end: Instant,
+) -> Result<FreshRead, AskFault> {
+    let spec = &topic.spec;
+    let mut config: Map<String, Value> = spec.config();
+    if let Some(Slot(slot)) = at_least.filter(|slot| slot.0 > 0) {
+        config.insert("minContextSlot".to_owned(), slot.into());
+    }
+    let method = match spec.kind {
+        SubscriptionKind::Account => "getAccountInfo",
+        SubscriptionKind::Program => {
+            config.insert("withContext".to_owned(), true.into());
+            "getProgramAccounts"
+        }
+        _ => return Err(AskFault::Final),
+    };
+    let params = json!([spec.subject, config]);
+    let RepairAnswer { result, by, held } = ask(hub, method, &params, end).await?;
+    let (slot, value) = with_context(&result).ok_or(AskFault::NotNow)?;
+    if at_least.is_some_and(|at_least| slot < at_least) {
+        return Err(AskFault::NotNow);
+    }
+    let values = match spec.kind {
+        // An account that never existed has not changed.
+        SubscriptionKind::Account if &*value == b"null" && topic.newest().is_none() => Vec::new(),
+        SubscriptionKind::Account => vec![values::account(&value, &spec.config())],
+        _ => values::list(&value).ok_or(AskFault::NotNow)?,
+    };
+    Ok(FreshRead {
+        slot,
+        values,
+        by,
+        _held: held,
+    })
+}
