@@ -166,7 +166,7 @@ impl Oracle {
         let direct = weighed
             .iter()
             .filter(|weighed| is_anchor(weighed.key.other(mint)))
-            .map(|weighed| weighed.weight())
+            .map(Weighed::weight)
             .sum();
         let told = weighed
             .iter()

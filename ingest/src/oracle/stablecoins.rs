@@ -82,7 +82,7 @@ impl Oracle {
             }
         }
         self.anchors.0 = in_usdc;
-        let dollar = self.dollar(&coins);
+        let dollar = Self::dollar(&coins);
         let least = dollar.map_or(ALONE, |_| CONFIRMED);
         for (mint, coin) in STABLES.into_iter().zip(&coins) {
             let unit = coin.unit - dollar.unwrap_or(0.0);
@@ -93,7 +93,7 @@ impl Oracle {
     }
 
     /// A dollar in USDC, if USDC and USDT confirm each other.
-    fn dollar(&self, coins: &[InUsdc]) -> Option<f64> {
+    fn dollar(coins: &[InUsdc]) -> Option<f64> {
         let [usdc, usdt, ..] = coins else {
             return None;
         };

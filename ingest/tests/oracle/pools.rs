@@ -50,7 +50,7 @@ fn wash_trades_between_partitions_show_no_money() {
         };
         let mut far: f64 = 0.0;
         for round in 0..1_800 {
-            let honest = 450.0 + 37.0 * (round % 7) as f64;
+            let honest = 450.0 + 37.0 * f64::from(round % 7);
             stream.swap(4, 2.0, honest, round % 6 < 4);
             let lie = if round < 1_500 { 2.0 } else { 2.4 };
             // A thousand dollars to and fro: bought in one partition, sold in the other.
