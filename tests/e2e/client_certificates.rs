@@ -319,7 +319,9 @@ async fn a_socket_belongs_to_whom_its_certificate_names() {
         .await
         .unwrap();
     let stream = port.server.dial_showing(&bot, stream).await;
-    let (mut socket, _) = client_async("wss://localhost/", stream).await.unwrap();
+    let (mut socket, _) = Box::pin(client_async("wss://localhost/", stream))
+        .await
+        .unwrap();
     let asked = call("getSlot", &json!([]));
     socket.send(Message::text(asked)).await.unwrap();
     let answer = socket.next().await.unwrap().unwrap();

@@ -47,7 +47,7 @@ async fn messages_of_a_client_that_records_are_spans_below_its_own() {
         ("getBalance", "ok"),
         ("slotSubscribe", "ok"),
         ("slotUnsubscribe", "ok"),
-        ("accountSubscribe", "invalid"),
+        ("accountSubscribe", "refused_unasked"),
     ] {
         let message = of(method, "message");
         assert_eq!(hex::encode(&message.parent_span_id), "b7ad6b7169203331");
