@@ -57,9 +57,12 @@ pub const PAIR: &str = include_str!("market/pair.lua");
 /// The script that writes the progress of a lane, unless the stored progress is further.
 pub const LANE: &str = include_str!("market/lane.lua");
 
-/// The script that writes a token's price, by the one process that may. The script documents its
-/// arguments.
-pub const PRICE: &str = include_str!("market/price.lua");
+/// [`NEWER_WINS`](super::NEWER_WINS) for a token's price, by the one process that may write it:
+/// `KEYS[2]` names the writer, who is `ARGV[3]`.
+pub const PRICE: &str = concat!(
+    include_str!("market/if_writer.lua"),
+    include_str!("newer_wins.lua")
+);
 
 /// The script by which a process becomes, or stays, the one that writes prices.
 pub const PRICE_WRITER: &str = include_str!("market/price_writer.lua");
