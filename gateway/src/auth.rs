@@ -85,6 +85,15 @@ impl Consumers {
     /// [`Rejection::Unauthorised`] for a wrong key, or none where one is required;
     /// [`Rejection::TokenExpired`].
     pub fn identify(&self, credentials: &Credentials<'_>) -> Result<Option<ConsumerId>, Rejection> {
+        let identity = self.identify_at(credentials, Moment::Request)?;
+        Ok(identity.consumer)
+    }
+
+    /// The same, with the key that told who calls.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub fn identity<'a>(&self, credentials: &Credentials<'a>) -> Result<Identity<'a>, Rejection> {
         self.identify_at(credentials, Moment::Request)
     }
 
@@ -96,28 +105,38 @@ impl Consumers {
         &self,
         credentials: &Credentials<'_>,
     ) -> Result<Option<ConsumerId>, Rejection> {
-        self.identify_at(credentials, Moment::OpenSocket)
+        let identity = self.identify_at(credentials, Moment::OpenSocket)?;
+        Ok(identity.consumer)
     }
 
-    fn identify_at(
+    fn identify_at<'a>(
         &self,
-        credentials: &Credentials<'_>,
+        credentials: &Credentials<'a>,
         moment: Moment,
-    ) -> Result<Option<ConsumerId>, Rejection> {
+    ) -> Result<Identity<'a>, Rejection> {
         if !self.has_keys {
             return self.nobody();
         }
+        let by_key = |key, owner: Result<ConsumerId, Rejection>| {
+            owner.map(|consumer| Identity {
+                consumer: Some(consumer),
+                key: Some(key),
+            })
+        };
         if let Some(key) = credentials.explicit_key() {
             let owner = self.owner(key, moment);
-            return owner.unwrap_or(Err(Rejection::Unauthorised)).map(Some);
+            return by_key(key, owner.unwrap_or(Err(Rejection::Unauthorised)));
         }
-        let mut segments = credentials.path.split('/');
-        match segments.find_map(|segment| self.owner(segment.as_bytes(), moment)) {
-            Some(owner) => owner.map(Some),
-            None => match credentials.certificate.and_then(|shown| self.named(shown)) {
-                Some(consumer) => Ok(Some(consumer)),
-                None => self.nobody(),
-            },
+        let mut segments = credentials.shown_keys();
+        if let Some((key, owner)) = segments.find_map(|key| Some((key, self.owner(key, moment)?))) {
+            return by_key(key, owner);
+        }
+        match credentials.certificate.and_then(|shown| self.named(shown)) {
+            Some(consumer) => Ok(Identity {
+                consumer: Some(consumer),
+                key: None,
+            }),
+            None => self.nobody(),
         }
     }
 
@@ -150,13 +169,23 @@ impl Consumers {
         self.by_key.get(&KeyHash::of(key)).cloned()
     }
 
-    fn nobody(&self) -> Result<Option<ConsumerId>, Rejection> {
+    fn nobody<'a>(&self) -> Result<Identity<'a>, Rejection> {
         if self.anonymous {
-            Ok(None)
+            Ok(Identity::default())
         } else {
             Err(Rejection::Unauthorised)
         }
     }
+}
+
+/// Who calls, and what told so. Never printed.
+#[derive(Default)]
+pub struct Identity<'a> {
+    /// `None` for an admitted anonymous caller.
+    pub consumer: Option<ConsumerId>,
+    /// The key or token, without the rest of the path it may stand in; `None` where a certificate
+    /// told, or nothing.
+    pub key: Option<&'a [u8]>,
 }
 
 impl<'a> Credentials<'a> {
@@ -166,6 +195,16 @@ impl<'a> Credentials<'a> {
         let names_something = || path.iter().any(|byte| *byte != b'/');
         self.explicit_key()
             .or_else(|| names_something().then_some(path))
+    }
+
+    /// What is compared with the keys: the explicit key, else each segment of the path.
+    pub fn shown_keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let explicit = self.explicit_key();
+        let path = if explicit.is_some() { "" } else { self.path };
+        let segments = path.split('/').map(str::as_bytes);
+        explicit
+            .into_iter()
+            .chain(segments.filter(|segment| !segment.is_empty()))
     }
 
     /// What is meant as a key and nothing else.

@@ -247,6 +247,27 @@ async fn whoever_guesses_keys_holds_up_nobody_whose_key_was_right_before() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_right_in_one_path_is_right_in_any_and_lends_itself_to_no_guess() {
+    let scene = planned(slow_plan()).await;
+    let at = async |path: String| {
+        let url = format!("{}{path}", scene.gateway.url());
+        let call = scene.gateway.client().post(url).body(echo(1).to_string());
+        let call = call.header("content-type", "application/json");
+        scene.gateway.send(call).await.status
+    };
+    assert_eq!(at(format!("v2/{BOT}")).await, 200);
+    for guess in 0..20 {
+        at(format!("a-guess-of-somebody-{guess}")).await;
+    }
+    assert_eq!(at(format!("{WALLET}/v2/{BOT}")).await, 429, "a new key");
+    assert_eq!(at(format!("v2/{WALLET}")).await, 429);
+    assert_eq!(at(format!("another/{BOT}/rpc")).await, 200);
+    let by_header = send(&scene, Some(BOT), echo(1)).await;
+    assert_eq!(by_header.status, 200);
+    assert_eq!(scene.hits("sandboxEcho"), [3]);
+}
+
+#[tokio::test]
 async fn where_anybody_may_call_a_guesser_holds_up_nobody_without_a_key() {
     let scene = Scene::equals_with(1, |config| {
         limited(config, slow_plan()).set("anonymous", true)

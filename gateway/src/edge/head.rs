@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use pingora::protocols::Stream;
@@ -12,7 +13,7 @@ use super::connections::TrackedConnection;
 use super::fields::RequestFields;
 use super::forwarded;
 use super::session::HttpSession;
-use crate::auth::{ClientCertificate, ConsumerId, Credentials};
+use crate::auth::{ClientCertificate, ConsumerId, Credentials, Identity};
 use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::limit::Allowances;
@@ -148,25 +149,21 @@ pub(super) fn identify(
         certificate: context.certificate.as_deref(),
         ..credentials(fields, path, query)
     };
-    let key = credentials.explicit_key();
-    // Where anonymous callers are admitted a path without a key in it is no guess.
-    let guess = key.or_else(|| {
-        let path = credentials.shown_key();
-        path.filter(|_| !snapshot.consumers.admits_anonymous())
-    });
-    let wait = address.zip(guess).and_then(|(address, key)| {
-        let wait = allowances.may_not_guess_for(address)?;
-        (!allowances.was_right(address, key)).then_some(wait)
-    });
-    if let Some(retry_after) = wait {
-        return Err(Rejection::OverLimit {
-            reason: GUESSED,
-            retry_after,
-            remaining: None,
-        });
+    let wait = has_to_wait(&credentials, address, snapshot, allowances);
+    let was_right = |key| address.is_some_and(|address| allowances.was_right(address, key));
+    if let Some(retry_after) = wait
+        && !credentials.shown_keys().any(was_right)
+    {
+        return Err(guessed(retry_after));
     }
-    let consumer = snapshot.consumers.identify(&credentials)?;
-    if let (Some(address), Some(_), Some(key)) = (address, &consumer, credentials.shown_key()) {
+    let Identity { consumer, key } = snapshot.consumers.identity(&credentials)?;
+    if let (Some(address), Some(key)) = (address, key) {
+        // A path may hold a guess beside a key that was right.
+        if let Some(retry_after) = wait
+            && !was_right(key)
+        {
+            return Err(guessed(retry_after));
+        }
         allowances.right_key(address, key);
     }
     if let Some(plan) = snapshot.plan(consumer.as_ref()) {
@@ -182,6 +179,27 @@ pub(super) fn identify(
         }
     }
     Ok(consumer)
+}
+
+/// How long an address that has shown many wrong keys waits before it may show another one.
+fn has_to_wait(
+    credentials: &Credentials<'_>,
+    address: Option<IpAddr>,
+    snapshot: &Snapshot,
+    allowances: &Allowances,
+) -> Option<Duration> {
+    // Where anonymous callers are admitted a path without a key in it is no guess.
+    let guesses = credentials.explicit_key().is_some()
+        || credentials.shown_key().is_some() && !snapshot.consumers.admits_anonymous();
+    allowances.may_not_guess_for(address.filter(|_| guesses)?)
+}
+
+fn guessed(retry_after: Duration) -> Rejection {
+    Rejection::OverLimit {
+        reason: GUESSED,
+        retry_after,
+        remaining: None,
+    }
 }
 
 /// The part of a request that may be meant as a key.
