@@ -4,6 +4,7 @@
 //! Each program defines its settings: its types read themselves through a
 //! [`Section`] and form a [`Configuration`].
 
+mod configuration;
 mod document;
 mod environment;
 mod files;
@@ -22,11 +23,12 @@ mod watch;
 #[doc(hidden)]
 pub use serde_json;
 
+pub use configuration::Configuration;
 pub use environment::{Environment, ProcessEnvironment};
 pub use files::Files;
 pub use identity::{refuse_doubles, required_id, required_name};
 pub use interpolate::is_name;
-pub use load::{Configuration, Digest, Loaded, load, load_again, parse};
+pub use load::{Digest, Loaded, load, load_again, parse};
 pub use outline::Outline;
 pub use pem::{pem_file, required_pem};
 pub use reading::{Key, Reading, Section};

@@ -8,30 +8,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::settings::configuration::Configuration;
 use crate::settings::document::document;
 use crate::settings::environment::{Environment, ProcessEnvironment};
 use crate::settings::files::Files;
 use crate::settings::interpolate::interpolate;
 use crate::settings::outline::Outline;
-use crate::settings::reading::{Reading, Section, unreadable};
+use crate::settings::reading::{Reading, unreadable};
 use crate::settings::schema::described;
 use crate::settings::spelling::elsewhere;
 use crate::settings::violation::ConfigError;
-
-/// All settings of a program in one file.
-pub trait Configuration: Sized {
-    /// Reads everything from the top of the file; errors are left with the section.
-    fn read(section: &mut Section<'_>) -> Self;
-
-    /// Warns of what is valid but probably not intended. Only called for a valid configuration.
-    fn look_for_doubts(&self, reading: &Reading<'_>);
-
-    /// A file in which every list and every mapping of free names has one item, so that all keys
-    /// are read.
-    fn of_every_list() -> Value {
-        Value::Null
-    }
-}
 
 /// A valid configuration.
 #[derive(Clone, Debug)]

@@ -70,11 +70,6 @@ impl<'e> Reading<'e> {
         }
     }
 
-    /// Reads the whole document as one section.
-    pub(super) fn root<T>(&self, value: &Value, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
-        Section::enter(self, String::new(), Some(value), read)
-    }
-
     /// Records a warning: valid but probably not intended.
     pub fn warn(&self, path: impl fmt::Display, message: impl fmt::Display) {
         self.warnings

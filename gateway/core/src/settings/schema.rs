@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::settings::configuration::Configuration;
 use crate::settings::environment::Environment;
-use crate::settings::load::Configuration;
 use crate::settings::reading::{Key, Reading};
 use crate::settings::setting::plain;
 

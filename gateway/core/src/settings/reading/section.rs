@@ -22,8 +22,19 @@ pub struct Section<'r> {
     known: Vec<&'static str>,
 }
 
+impl Reading<'_> {
+    /// Reads the whole document as one section.
+    pub(in crate::settings) fn root<T>(
+        &self,
+        value: &Value,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
+        Section::enter(self, String::new(), Some(value), read)
+    }
+}
+
 impl<'r> Section<'r> {
-    pub(super) fn enter<T>(
+    fn enter<T>(
         reading: &'r Reading<'_>,
         path: String,
         value: Option<&'r Value>,
