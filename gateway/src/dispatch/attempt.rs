@@ -11,10 +11,10 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::Dispatch;
 use super::budget::RetryBudget;
 use super::operation::{Operation, PeerOf};
 use super::peer::{AttemptWitness, ChosenPeer, Peer};
+use super::request::Dispatch;
 use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{AttemptLimits, ReplyTo, TransportFault, WireRequest};
 

@@ -27,11 +27,13 @@ use tracing::Span;
 
 use super::attempt::{self, AttemptReason, FinishedAttempt, RunningAttempt};
 use super::attempt_record::UNANSWERED;
+use super::attempt_summary::AttemptSummary;
 use super::best_failure::BestFailure;
 use super::blame::Accused;
+use super::delivered::Delivered;
 use super::operation::{Demands, Operation, PeerOf};
 use super::peer::{AttemptWitness, Choices, ChosenPeer, Peer};
-use super::{AttemptSummary, Delivered, Dispatch};
+use super::request::Dispatch;
 use crate::solana::Capability;
 use crate::upstream::{AttemptLimits, Outlook, WireRequest};
 

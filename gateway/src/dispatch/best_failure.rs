@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perijove_core::Slot;
 
-use super::Delivered;
+use super::delivered::Delivered;
 use super::operation::{AnswerRank, LastResort, NoAnswer, Operation};
 use super::peer::ChosenPeer;
 use crate::error::{Page, Rejection};

@@ -12,6 +12,7 @@ mod missing_history;
 mod nodes;
 mod own_answer;
 mod read_session;
+mod session_floor;
 mod unknown_methods;
 mod withheld;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::dispatch::Dispatch;
 use crate::dispatch::attempt::{FinishedAttempt, RunningAttempt};
 use crate::dispatch::operation::{Judge, JudgedAttempt, Operation};
 use crate::dispatch::peer::{AttemptWitness, ChosenPeer};
+use crate::dispatch::request::Dispatch;
 use crate::solana::FaultKind;
 
 /// A request that is still unanswered this long after another upstream has answered it will not be.

@@ -1,22 +1,17 @@
-//! Keeps the head of the chain from running backwards for one client.
+//! What one client was shown of the head of the chain, which must not run backwards for it.
 //!
 //! An answer below what the client was shown before is requested again from a healthy upstream that
-//! has reached it. If there is none, a bare number is replaced by the floor itself, which is a
-//! value the cluster really had; answers that carry more than the number are delivered unchanged.
+//! has reached it; what becomes of it if there is none, `session_floor` says.
 
 use std::sync::Arc;
 
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
-use super::answer_payload::AnswerPayload;
 use super::floor::{Floor, FloorTime};
-use super::own_answer::own_answer;
-use super::{RpcCall, RpcMemory};
+use super::memory::RpcMemory;
 use crate::config;
 use crate::context::ClientKey;
-use crate::dispatch::operation::LastResort;
-use crate::jsonrpc::Answer;
 use crate::solana::{self, Class, HeadCounter, Heads, Method};
 
 /// What one client was shown, as far as it matters to one call. Looked up once per call.
@@ -125,7 +120,7 @@ impl ReadSession {
     }
 
     /// The greatest number the client was shown.
-    fn told(&self, head: HeadCounter) -> Option<u64> {
+    pub(super) fn told(&self, head: HeadCounter) -> Option<u64> {
         let floor = self.floor.as_ref()?;
         match self.begun {
             Some(shown) => shown.get(head),
@@ -138,34 +133,4 @@ impl ReadSession {
         let told = self.told(HeadCounter::Slot)?;
         Some(Slot(HeadCounter::Slot.back(told, self.step_back)))
     }
-}
-
-impl RpcCall<'_> {
-    /// What an answer says of the head of the chain. Of one that streams, its beginning is looked
-    /// at.
-    pub(super) fn heads(&self, payload: &AnswerPayload) -> Heads {
-        let result = payload.result();
-        result.map_or_else(Heads::default, |result| self.session.heads(result))
-    }
-
-    /// The last resort for an answer that is below the floor: the client's own floor instead.
-    pub(super) fn hold_floor(&self, payload: AnswerPayload) -> LastResort<AnswerPayload> {
-        let heads = self.heads(&payload);
-        let bare = matches!(&payload, AnswerPayload::Whole(answer) if is_number(answer));
-        if !bare || !self.session.goes_backwards(&heads) {
-            return LastResort::AsItCame(payload);
-        }
-        let mut named = heads.named();
-        let told = named.find_map(|(head, _)| self.session.told(head));
-        match told.and_then(|told| own_answer(&told.to_string())) {
-            Some(held) => LastResort::Own(held),
-            None => LastResort::AsItCame(payload),
-        }
-    }
-}
-
-fn is_number(answer: &Answer) -> bool {
-    answer
-        .result()
-        .is_some_and(|result| result.iter().all(u8::is_ascii_digit))
 }
