@@ -17,94 +17,37 @@ mod call_reply;
 mod fetched;
 mod forget;
 mod hot_accounts;
+mod hot_reads;
 mod join;
 mod jupiter;
 mod memory_lookup;
 mod metrics;
 mod price;
 mod remote_lookup;
+mod request;
 mod response;
+mod shared;
 mod shared_outcome;
 mod store;
 mod tee;
+mod turn;
 mod upstream_call;
-
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use cache_use::{CacheStatus, CacheUse};
-pub use hot_accounts::{HotRead, HotReads};
+pub use hot_reads::{HotRead, HotReads};
 pub use jupiter::{ApiCall, ApiContent, ApiResponse, Unanswered};
 pub use metrics::{ClassStatus, PipelineMetrics};
+pub use request::Request;
 pub use response::{
     AnswerSource, Provenance, RequestSummary, Response, ResponseBody, ResponseStream,
     ResponseStreamFault,
 };
+pub use shared::Pipeline;
 
-use crate::cache::{SingleFlight, TieredCache};
-use crate::context::RequestContext;
-use crate::dispatch::{DispatchState, ReadSession, ShownHeads};
 use crate::error::Rejection;
-use crate::jsonrpc::{self, Call, Id, ParseError, RequestEntry, RequestPayload};
-use crate::limit::Allowances;
-use crate::snapshot::Snapshot;
-use crate::solana::{self, Class, Idempotency};
-use call_plan::{CallPlan, CallPlans};
-use forget::Forgotten;
-use jupiter::{JupiterPrices, Optimizer, QuoteOrigins, SharedQuote};
-use shared_outcome::SharedOutcome;
-
-/// What all requests share.
-#[derive(Debug)]
-pub struct Pipeline {
-    pub dispatch_state: DispatchState,
-    pub metrics: PipelineMetrics,
-    pub cache: TieredCache,
-    pub allowances: Allowances,
-    single_flight: SingleFlight<SharedOutcome>,
-    call_plans: CallPlans,
-    forgotten: Forgotten,
-    origins: QuoteOrigins,
-    quote_flights: SingleFlight<SharedQuote>,
-    optimizer: Optimizer,
-    jupiter_prices: JupiterPrices,
-    /// Counts reads of accounts, to find those worth subscribing to.
-    pub hot: HotReads,
-}
-
-impl Pipeline {
-    pub fn new(live: DispatchState, metrics: PipelineMetrics, cache: TieredCache) -> Self {
-        Self {
-            dispatch_state: live,
-            metrics,
-            cache,
-            allowances: Allowances::default(),
-            single_flight: SingleFlight::default(),
-            call_plans: CallPlans::default(),
-            forgotten: Forgotten::default(),
-            origins: QuoteOrigins::default(),
-            quote_flights: SingleFlight::default(),
-            optimizer: Optimizer::default(),
-            jupiter_prices: JupiterPrices::default(),
-            hot: HotReads::default(),
-        }
-    }
-}
-
-/// One HTTP request whose body has been read.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub pipeline: Arc<Pipeline>,
-    pub snapshot: Arc<Snapshot>,
-    pub context: Arc<RequestContext>,
-    pub cache_use: CacheUse,
-    /// The caller does not want the node to look into long-term storage (`x-bigtable: disabled`).
-    pub ledger_only: bool,
-    /// In a batch, what its client had been shown when it began: calls under way at the same time
-    /// owe each other nothing.
-    pub shown_before: Option<Arc<ShownHeads>>,
-}
+use crate::jsonrpc::{self, Id, ParseError, RequestEntry, RequestPayload};
 
 impl Request {
     /// Answers a JSON-RPC body: a call, a notification or a batch.
@@ -135,66 +78,6 @@ impl Request {
     pub async fn answer_entry(self, entry: RequestEntry) -> Response {
         self.pipeline.forget_strangers(&self.snapshot.pool);
         call::answer(&self, entry).await.into_response()
-    }
-
-    /// The plan of a call; if the cache is off, its answer has no keys.
-    fn call_plan(&self, call: &Call) -> Arc<CallPlan> {
-        let pool = &self.snapshot.pool;
-        let cluster = self
-            .snapshot
-            .cache
-            .enabled()
-            .then(|| pool.genesis())
-            .flatten();
-        let call_plans = &self.pipeline.call_plans;
-        let call_plan = call_plans.of(call, self.variant(), cluster.as_ref());
-        let method = call_plan.class.method;
-        if method.is_foreign() && self.snapshot.reads(call.method()) {
-            return Arc::new(CallPlan::of_a_read());
-        }
-        call_plan
-    }
-
-    /// Whether a call only reads, judging by its method.
-    fn is_read(&self, call: &Call) -> bool {
-        let class = solana::classify(call.method(), None);
-        let foreign = class.method.is_foreign();
-        class.profile().idempotency == Idempotency::Read
-            || (foreign && self.snapshot.reads(call.method()))
-    }
-
-    /// What the client was shown before, as far as it matters to a call.
-    fn session(&self, class: &Class) -> ReadSession {
-        let selection = &self.snapshot.config.selection;
-        let live = &self.pipeline.dispatch_state;
-        let session = ReadSession::of(
-            &live.rpc,
-            self.context.client,
-            class,
-            selection,
-            self.context.started,
-        );
-        match &self.shown_before {
-            Some(shown) => session.since(shown),
-            None => session,
-        }
-    }
-
-    /// A batch begins: what its client has been shown so far.
-    fn begins_batch(&mut self) {
-        let selection = &self.snapshot.config.selection;
-        let memory = &self.pipeline.dispatch_state.rpc;
-        let (client, now) = (self.context.client, self.context.started);
-        self.shown_before = Some(Arc::new(ShownHeads::of(memory, client, selection, now)));
-    }
-
-    /// What distinguishes answers besides the call itself.
-    fn variant(&self) -> &'static [u8] {
-        if self.ledger_only {
-            b"ledger only"
-        } else {
-            b""
-        }
     }
 
     fn unreadable(&self, error: ParseError) -> Response {

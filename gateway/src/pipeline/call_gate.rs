@@ -7,11 +7,10 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterV
 use prometheus::{Opts, Registry};
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::{Pipeline, Request};
+use crate::config::Limits;
 use crate::error::Rejection;
 use crate::limit::{Gate, GatePermit, PermitRequest};
-use crate::snapshot::Snapshot;
-use crate::solana::{Class, Priority};
+use crate::solana::Priority;
 
 /// Wait time reported to a refused caller.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -91,26 +90,22 @@ impl CallGate {
     fn of(&self, priority: Priority) -> Option<&ClassMetrics> {
         self.classes.get(priority as usize)
     }
-}
-
-impl Pipeline {
     /// Waits until a call may be sent to an upstream. `None` without a limit.
     ///
     /// # Errors
     /// It is refused.
-    pub async fn turn(
+    pub(super) async fn turn(
         &self,
-        snapshot: &Snapshot,
+        limits: &Limits,
         ask: PermitRequest,
         deadline: Instant,
     ) -> Result<Option<GatePermit>, Rejection> {
-        let limits = &snapshot.config.limits;
         let Some(calls) = limits.calls else {
             return Ok(None);
         };
-        let CallGate { gate, .. } = &self.metrics.turns;
+        let gate = &self.gate;
         gate.resize(calls, limits.calls_waiting);
-        let metrics = self.metrics.turns.of(ask.priority);
+        let metrics = self.of(ask.priority);
         let count = |which: fn(&ClassMetrics) -> &IntCounter| {
             if let Some(metrics) = metrics {
                 which(metrics).inc();
@@ -142,41 +137,21 @@ impl Pipeline {
     }
 
     /// Updates the gauges when metrics are scraped.
-    pub fn tell_metrics(&self) {
-        let CallGate {
-            gate,
-            in_progress,
-            waiting,
-            ..
-        } = &self.metrics.turns;
+    pub(super) fn tell_metrics(&self) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        in_progress.set(number(gate.used()));
-        waiting.set(number(gate.waiting()));
+        self.in_progress.set(number(self.gate.used()));
+        self.waiting.set(number(self.gate.waiting()));
     }
 
     /// For `/status`; null without a limit.
-    pub fn admission_status(&self, snapshot: &Snapshot) -> serde_json::Value {
-        let gate = &self.metrics.turns.gate;
-        match snapshot.config.limits.calls {
+    pub(super) fn status(&self, limits: &Limits) -> serde_json::Value {
+        match limits.calls {
             None => serde_json::Value::Null,
             Some(limit) => serde_json::json!({
                 "limit": limit,
-                "in_progress": gate.used(),
-                "waiting": gate.waiting(),
+                "in_progress": self.gate.used(),
+                "waiting": self.gate.waiting(),
             }),
         }
-    }
-}
-
-impl Request {
-    /// Waits for the turn of one of its calls.
-    pub(super) async fn turn(&self, class: &Class) -> Result<Option<GatePermit>, Rejection> {
-        if self.snapshot.config.limits.calls.is_none() {
-            return Ok(None);
-        }
-        let turn = self
-            .pipeline
-            .turn(&self.snapshot, self.ask(class), self.context.deadline);
-        Box::pin(turn).await
     }
 }

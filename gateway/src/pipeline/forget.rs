@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use perijove_core::telemetry::json;
 
-use super::Pipeline;
+use crate::cache::TieredCache;
+use crate::dispatch::Floors;
 use crate::upstream::Pool;
 
 /// The generation of the pool up to which answers were forgotten.
@@ -19,27 +20,33 @@ pub(super) struct Forgotten {
     forgetting: Mutex<()>,
 }
 
-impl Pipeline {
+impl Forgotten {
     /// Forgets the answers of upstreams of another cluster, if one was found since the last time.
-    pub(super) fn forget_strangers(&self, pool: &Pool) {
-        if self.forgotten.generation.load(Ordering::Acquire) < pool.generation() {
-            self.forget_now(pool);
+    pub(super) fn forget_strangers(&self, pool: &Pool, cache: &TieredCache, floors: &Floors) {
+        if self.generation.load(Ordering::Acquire) < pool.generation() {
+            self.forget_now(pool, cache, floors);
         }
     }
 
     /// The same for a call that stores something while such an upstream is found.
-    pub(super) fn forget_since(&self, generation: u64, pool: &Pool) {
+    pub(super) fn forget_since(
+        &self,
+        generation: u64,
+        pool: &Pool,
+        cache: &TieredCache,
+        floors: &Floors,
+    ) {
         if generation != pool.generation() {
-            self.forgotten.generation.store(0, Ordering::Release);
-            self.forget_now(pool);
+            self.generation.store(0, Ordering::Release);
+            self.forget_now(pool, cache, floors);
         }
     }
 
     #[cold]
-    fn forget_now(&self, pool: &Pool) {
-        let _forgetting = self.forgotten.forgetting.lock();
+    fn forget_now(&self, pool: &Pool, cache: &TieredCache, floors: &Floors) {
+        let _forgetting = self.forgetting.lock();
         let generation = pool.generation();
-        if self.forgotten.generation.load(Ordering::Acquire) >= generation {
+        if self.generation.load(Ordering::Acquire) >= generation {
             return;
         }
         let strangers: Vec<_> = pool
@@ -49,11 +56,9 @@ impl Pipeline {
             .map(|upstream| Arc::clone(upstream.name()))
             .collect();
         // Answers first: from then on nobody is shown their slots any more.
-        let answers = self.cache.forget(&strangers);
-        self.dispatch_state.rpc.floors.forget();
-        self.forgotten
-            .generation
-            .store(generation, Ordering::Release);
+        let answers = cache.forget(&strangers);
+        floors.forget();
+        self.generation.store(generation, Ordering::Release);
         if !strangers.is_empty() {
             tracing::warn!(
                 upstreams = json(&strangers).as_slice(),

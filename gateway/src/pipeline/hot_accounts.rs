@@ -1,61 +1,23 @@
-//! Accounts that are read often: reads are counted, so that `pubsub` may subscribe to them, and
-//! notifications are kept like answers that arrived at that moment.
+//! Accounts that are read often: notifications of them are kept like answers that arrived at that
+//! moment. Which accounts those are is counted in [`super::hot_reads`].
 //!
 //! A notification is valid as long as an answer of its slot, by the same rules. An account that has
 //! not changed in a slot is therefore still read once in it: a missing notification may also be a
 //! late one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Pipeline;
 use super::cacheable::CacheableCall;
-use super::call_plan::CallPlan;
-use crate::cache::{AnswerOrigin, CacheKey};
-use crate::jsonrpc::{Answer, Call};
+use super::hot_reads::HotRead;
+use super::shared::Pipeline;
+use crate::cache::AnswerOrigin;
+use crate::jsonrpc::Answer;
 use crate::snapshot::Snapshot;
 use crate::solana::{self, Method};
-
-/// Maximum number of counted accounts; others may be counted in the next window.
-const MOST: usize = 8192;
-
-/// Reads since the last call of `take`.
-#[derive(Debug, Default)]
-pub struct HotReads(Mutex<HashMap<CacheKey, HotRead>>);
-
-/// An account in one spelling, at one commitment.
-#[derive(Clone, Debug)]
-pub struct HotRead {
-    pub reads: u32,
-    key: CacheKey,
-    call: Call,
-    call_plan: Arc<CallPlan>,
-}
-
-impl HotRead {
-    /// The key under which it is found in memory; no other account or encoding has it.
-    pub fn key(&self) -> CacheKey {
-        self.key
-    }
-
-    /// The parameters it is read with.
-    pub fn params(&self) -> Option<&[u8]> {
-        self.call.params()
-    }
-}
-
-impl HotReads {
-    /// Takes all of them, and resets the counts.
-    pub fn take(&self) -> Vec<HotRead> {
-        let reads = std::mem::take(&mut *self.0.lock());
-        reads.into_values().collect()
-    }
-}
 
 impl CacheableCall<'_> {
     /// Counts a read of an account, if hot accounts are followed.
@@ -68,19 +30,8 @@ impl CacheableCall<'_> {
         {
             return;
         }
-        let mut reads = request.pipeline.hot.0.lock();
-        let key = self.keys.live;
-        if let Some(hot) = reads.get_mut(&key) {
-            hot.reads = hot.reads.saturating_add(1);
-        } else if reads.len() < MOST {
-            let hot = HotRead {
-                reads: 1,
-                key,
-                call: self.call.clone(),
-                call_plan: Arc::clone(self.call_plan),
-            };
-            reads.insert(key, hot);
-        }
+        let hot = &request.pipeline.hot;
+        hot.count(self.keys.live, self.call, self.call_plan);
     }
 }
 
@@ -144,7 +95,7 @@ impl Pipeline {
             return;
         };
         // It is hot because it was read: an answer is there, valid or not.
-        let before = self.cache.memory.get(&hot.key);
+        let before = self.cache.memory.get(&hot.key());
         let body = before
             .as_ref()
             .and_then(|before| as_answered(told, before.result()?));
@@ -154,7 +105,7 @@ impl Pipeline {
         let Ok(answer) = Answer::scan(Bytes::from(body)) else {
             return;
         };
-        let class = &hot.call_plan.class;
+        let class = hot.class();
         let dated = solana::keep(class, hot.params(), &answer);
         let source = AnswerOrigin {
             upstream: upstream.name(),
@@ -162,7 +113,7 @@ impl Pipeline {
         };
         let admitted = snapshot.cache.admit(&answer, &dated, class, &view, &source);
         if let Some((_, entry)) = admitted {
-            self.cache.memory.put(hot.key, Arc::new(entry));
+            self.cache.memory.put(hot.key(), Arc::new(entry));
             self.forget_since(generation, pool);
         }
     }

@@ -4,10 +4,14 @@
 //! Prices from ingest are served by [`super::price`].
 
 mod answered;
+mod api_call;
 mod attempts;
+mod forward;
 mod kept;
+mod kept_prices;
 mod metrics;
 mod optimize;
+mod optimizer;
 mod origins;
 mod prices;
 mod quoted_variants;
@@ -17,50 +21,18 @@ mod reply;
 mod shared_quote;
 mod summary;
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use http::Method;
-use perijove_core::Slot;
-use tokio::time::Instant;
 
+pub use self::api_call::ApiCall;
+pub(super) use self::kept_prices::JupiterPrices;
 pub(super) use self::metrics::{JupiterMetrics, NOBODY};
-pub(super) use self::optimize::Optimizer;
+pub(super) use self::optimizer::Optimizer;
 pub(super) use self::origins::QuoteOrigins;
-pub(super) use self::prices::JupiterPrices;
 pub use self::reply::{ApiContent, ApiResponse, Unanswered};
 pub(super) use self::shared_quote::SharedQuote;
 
-use self::answered::Answered;
-use self::origins::QuoteOrigin;
-use super::Pipeline;
-use super::cache_use::CacheUse;
-use crate::config;
-use crate::context::RequestContext;
 use crate::error::Rejection;
 use crate::jupiter::{self, ApiRoute, Product, QuoteQuery};
-use crate::snapshot::Snapshot;
-
-/// One request of Jupiter's API, whose body has been read.
-#[derive(Debug)]
-pub struct ApiCall {
-    pub pipeline: Arc<Pipeline>,
-    pub snapshot: Arc<Snapshot>,
-    pub method: Method,
-    pub path: String,
-    pub query: String,
-    /// Fields of the request that are passed on.
-    pub fields: Vec<(&'static str, Bytes)>,
-    pub body: Bytes,
-    /// Equal for all requests of a consumer, or of what it calls a session.
-    pub affinity: u64,
-    pub context: Arc<RequestContext>,
-    pub cache_use: CacheUse,
-    /// The best of several quotes is requested.
-    pub optimize: bool,
-    /// The operator's fee was added.
-    pub charged: bool,
-}
 
 impl ApiCall {
     /// Answers it.
@@ -85,13 +57,6 @@ impl ApiCall {
             Err(refused) => metrics.refused(route.product, &refused.rejection),
         }
         answered
-    }
-
-    /// Other callers that share the answer have not sent the other fields, so these must not
-    /// matter.
-    fn leave_out_what_is_not_shared(&mut self) {
-        self.body = Bytes::new();
-        self.fields = vec![("accept", Bytes::from_static(jupiter::JSON.as_bytes()))];
     }
 
     async fn routed(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Unanswered> {
@@ -142,62 +107,6 @@ impl ApiCall {
         };
         response.notes.extend(note);
         Ok(response)
-    }
-
-    fn optimizer(&self) -> &config::Optimizer {
-        &self.snapshot.config.jupiter.optimizer
-    }
-
-    /// The newest slot of the cluster.
-    fn tip(&self) -> Option<Slot> {
-        self.snapshot.pool.slots().map(|view| view.now)
-    }
-
-    /// When the answer is no longer useful.
-    fn deadline(&self) -> Instant {
-        self.context.deadline
-    }
-
-    /// Sends it to the upstreams, and remembers which one answered.
-    async fn forward(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Unanswered> {
-        let product = route.product;
-        let origin = match product {
-            Product::Swap | Product::SwapInstructions => {
-                let origin = match jupiter::quote_of_swap(&self.body) {
-                    Some(print) => self.pipeline.origin_of_quote(print).await,
-                    None => None,
-                };
-                origin.and_then(|origin| origin.to_stay_with(Instant::now()))
-            }
-            Product::Execute => match jupiter::request_id(&self.body) {
-                Some(id) => self.pipeline.origin_of_order(&id).await,
-                None => None,
-            },
-            _ => None,
-        };
-        let ended = self.attempt(route, origin).await?;
-        self.remember(product, &ended);
-        Ok(ended.into_response(product))
-    }
-
-    fn remember(&self, product: Product, ended: &Answered) {
-        let (Some(body), 200..300) = (ended.whole(), ended.reply.status) else {
-            return;
-        };
-        let origin = || QuoteOrigin::new(ended.upstream.name(), self.charged, Instant::now());
-        match product {
-            Product::Quote => {
-                if let Some(facts) = &ended.facts {
-                    self.pipeline.quoted(facts.print, origin());
-                }
-            }
-            Product::Order => {
-                if let Some(id) = jupiter::request_id(body) {
-                    self.pipeline.ordered(&id, origin());
-                }
-            }
-            _ => {}
-        }
     }
 }
 

@@ -41,17 +41,19 @@ impl ApiCall {
                     });
                     return Ok(missed(ended?, route.product));
                 }
-                FlightRole::Follow(follow) => match self.follow(follow).await? {
-                    Followed::Again => {}
-                    Followed::Alone => {
-                        let ended = self.attempt(route, None).await?;
-                        return Ok(missed(ended, route.product));
+                FlightRole::Follow(follow) => {
+                    match Followed::wait_for(follow, self.deadline()).await? {
+                        Followed::Again => {}
+                        Followed::Alone => {
+                            let ended = self.attempt(route, None).await?;
+                            return Ok(missed(ended, route.product));
+                        }
+                        Followed::Shared(kept) => {
+                            cache.metrics.product_told(route.product.label());
+                            return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
+                        }
                     }
-                    Followed::Shared(kept) => {
-                        cache.metrics.product_told(route.product.label());
-                        return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
-                    }
-                },
+                }
             }
         }
     }

@@ -1,110 +1,22 @@
 //! The route optimizer: requests several variants of a quote from several upstreams concurrently,
 //! and returns the best that has arrived by the deadline. Quotes are not kept; which variant was
-//! the best for a pair is.
+//! the best for a pair is ([`super::optimizer`]).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join;
-use parking_lot::Mutex;
-use perijove_core::Pubkey;
-use quick_cache::sync::Cache;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
+use super::optimizer::{PairMemory, QuotedPair};
 use super::quoted_variants::{self, QuotedVariant, QuotedVariants};
 use super::reply::{ApiResponse, Unanswered};
 use crate::jupiter::{
     self, AS_ASKED, ApiRoute, Product, QuoteFacts, QuoteQuery, SwapMode, Variant,
 };
 use crate::pipeline::{CacheStatus, CacheUse, Request, ResponseBody};
-
-/// Pairs whose best variant is remembered.
-const PAIRS: usize = 10_000;
-
-/// Which variant was the best for a pair.
-type BestVariant = (Pubkey, Pubkey, bool);
-
-/// What is remembered for a pair.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct PairMemory {
-    variant: Arc<str>,
-    /// When all variants were last compared; later quotes do not change it.
-    explored: Instant,
-}
-
-/// State between quotes.
-pub(in crate::pipeline) struct Optimizer {
-    choices: Cache<BestVariant, PairMemory>,
-    budget: Mutex<VariantBudget>,
-}
-
-/// Requests allowed besides the first of each quote: a bucket that refills within a minute.
-#[derive(Debug)]
-struct VariantBudget {
-    left: f64,
-    at: Option<Instant>,
-}
-
-impl Default for Optimizer {
-    fn default() -> Self {
-        Self {
-            choices: Cache::new(PAIRS),
-            budget: Mutex::new(VariantBudget {
-                left: 0.0,
-                at: None,
-            }),
-        }
-    }
-}
-
-impl std::fmt::Debug for Optimizer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Optimizer").finish_non_exhaustive()
-    }
-}
-
-impl VariantBudget {
-    /// Takes one request, if there is one.
-    fn take(&mut self, per_minute: u32, now: Instant) -> bool {
-        let most = f64::from(per_minute);
-        let since = self.at.map(|at| now.saturating_duration_since(at));
-        self.left = match since {
-            None => most,
-            Some(since) => (self.left + most * since.as_secs_f64() / 60.0).min(most),
-        };
-        self.at = Some(now);
-        if self.left < 1.0 {
-            return false;
-        }
-        self.left -= 1.0;
-        true
-    }
-}
-
-impl Optimizer {
-    /// The best variant of a pair, if the last full comparison is recent.
-    fn known(&self, pair: &BestVariant, ttl: Duration, now: Instant) -> Option<PairMemory> {
-        let known = self.choices.get(pair)?;
-        (now.saturating_duration_since(known.explored) < ttl).then_some(known)
-    }
-
-    /// Remembers the best of all variants.
-    fn learn(&self, pair: BestVariant, variant: Arc<str>, now: Instant) {
-        let choice = PairMemory {
-            variant,
-            explored: now,
-        };
-        self.choices.insert(pair, choice);
-    }
-
-    /// The next quote compares all variants.
-    fn forget(&self, pair: &BestVariant) {
-        drop(self.choices.remove(pair));
-    }
-}
 
 impl ApiCall {
     /// The best quote within the deadline.
@@ -181,7 +93,7 @@ impl ApiCall {
 
     /// Remembers the best variant. A remembered one that is no longer the best is forgotten: the
     /// next quote compares all again.
-    fn learn(&self, pair: BestVariant, known: Option<&PairMemory>, best: &str) {
+    fn learn(&self, pair: QuotedPair, known: Option<&PairMemory>, best: &str) {
         let optimizer = &self.pipeline.optimizer;
         match known {
             Some(known) if *known.variant != *best => optimizer.forget(&pair),
@@ -246,11 +158,10 @@ impl ApiCall {
         });
         let mut asked_for = QuotedVariants::new(now);
         for (index, (upstream, variant)) in of_first.chain(others).enumerate() {
-            let mut budget = self.pipeline.optimizer.budget.lock();
-            if index > 0 && !budget.take(settings.requests_per_minute, now) {
+            let optimizer = &self.pipeline.optimizer;
+            if index > 0 && !optimizer.may_ask(settings.requests_per_minute, now) {
                 break;
             }
-            drop(budget);
             if index > 0 && upstream.wait(Product::Quote, now).is_some() {
                 // The allowance is used up by those before it.
                 continue;
@@ -319,45 +230,4 @@ impl ApiCall {
 fn plain(name: &str) -> String {
     let fine = |letter: char| letter.is_ascii_graphic() || letter == ' ';
     name.chars().filter(|letter| fine(*letter)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_choice_is_forgotten_however_often_it_was_good() {
-        let (optimizer, now) = (Optimizer::default(), Instant::now());
-        let pair = (Pubkey([1; 32]), Pubkey([2; 32]), true);
-        let ttl = Duration::from_mins(5);
-        let known = |minutes| {
-            let now = now + Duration::from_mins(minutes);
-            let known = optimizer.known(&pair, ttl, now);
-            known.map(|known| known.variant.to_string())
-        };
-        assert_eq!(known(0), None);
-        optimizer.learn(pair, "direct".into(), now);
-        for minute in 0..5 {
-            assert_eq!(known(minute).as_deref(), Some("direct"));
-        }
-        assert_eq!(known(5), None);
-        optimizer.learn(pair, "direct".into(), now);
-        optimizer.forget(&pair);
-        assert_eq!(known(0), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_beside_the_first_is_bounded_by_the_minute() {
-        let mut budget = VariantBudget {
-            left: 0.0,
-            at: None,
-        };
-        let now = Instant::now();
-        let taken = (0..100).filter(|_| budget.take(60, now)).count();
-        assert_eq!(taken, 60);
-        let later = now + Duration::from_secs(10);
-        let taken = (0..100).filter(|_| budget.take(60, later)).count();
-        assert_eq!(taken, 10);
-        assert!(!budget.take(0, later + Duration::from_hours(1)));
-    }
 }

@@ -9,8 +9,7 @@ use perijove_core::{Commitment, Slot};
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use super::super::Pipeline;
-use crate::cache::{CacheEntry, CacheKey, Expiry, Lifetime};
+use crate::cache::{CacheEntry, CacheKey, Expiry, Lifetime, TieredCache};
 use crate::jsonrpc::Template;
 use crate::jupiter::Fingerprint;
 
@@ -102,57 +101,61 @@ impl QuoteOrigin {
     }
 }
 
-impl Pipeline {
+impl QuoteOrigins {
     /// A quote was given.
-    pub(super) fn quoted(&self, print: Fingerprint, origin: QuoteOrigin) {
-        self.share(key_of_quote(print), &origin);
-        self.origins.quotes.insert(print, origin);
+    pub(super) fn quoted(&self, print: Fingerprint, origin: QuoteOrigin, cache: &TieredCache) {
+        share(cache, key_of_quote(print), &origin);
+        self.quotes.insert(print, origin);
     }
 
     /// The origin of a quote.
-    pub(super) async fn origin_of_quote(&self, print: Fingerprint) -> Option<QuoteOrigin> {
+    pub(super) async fn of_quote(
+        &self,
+        print: Fingerprint,
+        cache: &TieredCache,
+    ) -> Option<QuoteOrigin> {
         let now = Instant::now();
-        let known = self.origins.quotes.get(&print);
+        let known = self.quotes.get(&print);
         if let Some(known) = known.filter(|known| known.is_within(ORDERED, now)) {
             return Some(known);
         }
-        let found = self.shared(key_of_quote(print)).await?;
-        self.origins.quotes.insert(print, found.clone());
+        let found = shared(cache, key_of_quote(print)).await?;
+        self.quotes.insert(print, found.clone());
         Some(found)
     }
 
     /// An order was given.
-    pub(super) fn ordered(&self, id: &str, origin: QuoteOrigin) {
+    pub(super) fn ordered(&self, id: &str, origin: QuoteOrigin, cache: &TieredCache) {
         if is_id(id) {
-            self.share(key_of_order(id), &origin);
-            self.origins.orders.insert(id.to_owned(), origin);
+            share(cache, key_of_order(id), &origin);
+            self.orders.insert(id.to_owned(), origin);
         }
     }
 
     /// The upstream that has issued an order.
-    pub(super) async fn origin_of_order(&self, id: &str) -> Option<Arc<str>> {
+    pub(super) async fn of_order(&self, id: &str, cache: &TieredCache) -> Option<Arc<str>> {
         if !is_id(id) {
             return None;
         }
         let now = Instant::now();
-        let known = self.origins.orders.get(id);
+        let known = self.orders.get(id);
         if let Some(known) = known.filter(|known| known.is_within(ORDERED, now)) {
             return Some(known.upstream);
         }
-        Some(self.shared(key_of_order(id)).await?.upstream)
+        Some(shared(cache, key_of_order(id)).await?.upstream)
     }
+}
 
-    fn share(&self, key: CacheKey, origin: &QuoteOrigin) {
-        let Some((remote, entry)) = self.cache.remote().zip(origin.entry()) else {
-            return;
-        };
-        remote.put(key, &Arc::new(entry), ORDERED);
-    }
+fn share(cache: &TieredCache, key: CacheKey, origin: &QuoteOrigin) {
+    let Some((remote, entry)) = cache.remote().zip(origin.entry()) else {
+        return;
+    };
+    remote.put(key, &Arc::new(entry), ORDERED);
+}
 
-    async fn shared(&self, key: CacheKey) -> Option<QuoteOrigin> {
-        let entry = self.cache.remote()?.get(key).await.ok()?;
-        Some(QuoteOrigin::of(&entry, Instant::now()))
-    }
+async fn shared(cache: &TieredCache, key: CacheKey) -> Option<QuoteOrigin> {
+    let entry = cache.remote()?.get(key).await.ok()?;
+    Some(QuoteOrigin::of(&entry, Instant::now()))
 }
 
 /// Real ids are not longer; and what a client sends must not fill the memory.

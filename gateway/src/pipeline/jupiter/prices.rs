@@ -1,5 +1,5 @@
-//! Prices that ingest does not have, from Jupiter: one request for all missing ones, and each kept
-//! separately for a moment.
+//! Prices that ingest does not have, from Jupiter: one request for all missing ones. Each is kept for a
+//! moment ([`super::kept_prices`]).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,33 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use perijove_core::Pubkey;
-use quick_cache::sync::Cache;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::ApiCall;
 use crate::jupiter::{Api, ApiRoute};
 
-/// Mints whose price is kept.
-const MOST: usize = 50_000;
-
 /// Where Jupiter has prices.
 const PATH: &str = "/price/v3";
-
-/// Kept prices, each as Jupiter wrote it.
-pub(in crate::pipeline) struct JupiterPrices(Cache<Pubkey, (Bytes, Instant)>);
-
-impl Default for JupiterPrices {
-    fn default() -> Self {
-        Self(Cache::new(MOST))
-    }
-}
-
-impl std::fmt::Debug for JupiterPrices {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JupiterPrices").finish_non_exhaustive()
-    }
-}
 
 impl ApiCall {
     /// Jupiter's prices of these mints, each as Jupiter wrote it, for those that it knows. At most
@@ -45,10 +26,7 @@ impl ApiCall {
         }
         let (pipeline, now) = (Arc::clone(&self.pipeline), Instant::now());
         let lives = self.snapshot.config.jupiter.lifetimes.prices;
-        let kept = |mint: &Pubkey| {
-            let (price, at) = pipeline.jupiter_prices.0.get(mint)?;
-            (now.saturating_duration_since(at) < lives).then_some(price)
-        };
+        let kept = |mint: &Pubkey| pipeline.jupiter_prices.get(mint, lives, now);
         let mut told = Vec::with_capacity(mints.len());
         let mut missing = Vec::new();
         for mint in mints {
@@ -75,8 +53,8 @@ impl ApiCall {
             return told;
         };
         for (mint, price) in read(body, &missing) {
-            let kept = (price.clone(), Instant::now());
-            pipeline.jupiter_prices.0.insert(mint, kept);
+            let kept = &pipeline.jupiter_prices;
+            kept.put(mint, price.clone(), Instant::now());
             told.push((mint, price));
         }
         told

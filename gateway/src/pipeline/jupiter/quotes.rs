@@ -58,7 +58,7 @@ impl ApiCall {
                     return Ok(self.delivered(ended?, CacheStatus::Miss));
                 }
                 FlightRole::Follow(follow) => {
-                    let followed = self.follow(follow).await;
+                    let followed = Followed::wait_for(follow, self.deadline()).await;
                     match followed.inspect_err(|_| metrics.quote("coalesced"))? {
                         Followed::Again => {}
                         Followed::Alone => {

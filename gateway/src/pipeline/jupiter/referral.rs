@@ -62,7 +62,8 @@ impl ApiCall {
         let policy = &self.snapshot.config.jupiter.referral;
         let bps = policy.platform_fee_bps?;
         let print = jupiter::quote_of_swap(&self.body)?;
-        let origin = self.pipeline.origin_of_quote(print).await;
+        let (origins, cache) = (&self.pipeline.origins, &self.pipeline.cache);
+        let origin = origins.of_quote(print, cache).await;
         // A fee in any other quote is the caller's own.
         origin.filter(|origin| origin.charged)?;
         let policy = &self.snapshot.config.jupiter.referral;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
-use super::ApiCall;
 use crate::cache::{Follower, FollowerOutcome, KeptQuote};
 use crate::error::Rejection;
 
@@ -34,17 +33,20 @@ pub(super) enum Followed {
     Again,
 }
 
-impl ApiCall {
+impl Followed {
     /// Waits for another caller's answer.
     ///
     /// # Errors
     /// The other got none, or there is no time left.
-    pub(super) async fn follow(&self, other: Follower<SharedQuote>) -> Result<Followed, Rejection> {
-        match timeout_at(self.deadline(), other.wait()).await {
-            Ok(FollowerOutcome::Settled(SharedQuote::Kept(kept))) => Ok(Followed::Shared(kept)),
+    pub(super) async fn wait_for(
+        other: Follower<SharedQuote>,
+        deadline: Instant,
+    ) -> Result<Self, Rejection> {
+        match timeout_at(deadline, other.wait()).await {
+            Ok(FollowerOutcome::Settled(SharedQuote::Kept(kept))) => Ok(Self::Shared(kept)),
             Ok(FollowerOutcome::Settled(SharedQuote::Failed(rejection))) => Err(rejection),
-            Ok(FollowerOutcome::Settled(SharedQuote::Unshared)) => Ok(Followed::Alone),
-            Ok(FollowerOutcome::HandedOver) => Ok(Followed::Again),
+            Ok(FollowerOutcome::Settled(SharedQuote::Unshared)) => Ok(Self::Alone),
+            Ok(FollowerOutcome::HandedOver) => Ok(Self::Again),
             Err(_elapsed) => Err(Rejection::ApiUnavailable {
                 reason: "no answer in time",
             }),
