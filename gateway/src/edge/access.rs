@@ -7,8 +7,9 @@ use perijove_core::telemetry::json;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use super::head::RequestHead;
-use super::reply::{Sent, WriteFault};
+use super::request_head::RequestHead;
+use super::response_writer::Sent;
+use super::write_pace::WriteFault;
 use crate::auth::{ClientCertificate, ConsumerId};
 use crate::context::RequestContext;
 use crate::dispatch::{AttemptRecord, OUTCOMES};

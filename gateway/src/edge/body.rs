@@ -7,21 +7,12 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 
 use super::connections::ClientConnections;
-use super::session::HttpSession;
+use super::session::{BodyFault, HttpSession};
 use crate::config::Limits;
 use crate::error::Rejection;
 
 /// Space reserved for a body before its bytes arrive.
 const ROOM: usize = 256 * 1024;
-
-/// Why there is no body.
-#[derive(Debug)]
-pub(super) enum BodyFault {
-    /// The client gets this answer.
-    Rejected(Rejection),
-    /// The client has disconnected.
-    Gone,
-}
 
 /// Reads the whole body, within the limits.
 ///

@@ -4,27 +4,33 @@
 //! A connection is registered from the moment it is accepted, before any handshake, until its
 //! socket is closed. Requests only touch a few counters of their own connection.
 
+mod admitted;
 mod backlog;
+mod bodies;
+mod close_cause;
+mod keep_up;
 mod metrics;
+mod state;
+mod stopping;
 mod table;
 mod tracked;
 mod unsent;
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus::Registry;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(super) use self::admitted::AdmittedConnection;
 use self::backlog::Backlog;
-pub use self::backlog::KeepUp;
+use self::close_cause::CloseCause;
+pub use self::keep_up::KeepUp;
 use self::metrics::ConnectionMetrics;
-use self::table::{BoundReached, ConnectionTable};
-use self::tracked::CloseCause;
+use self::stopping::Stopping;
+use self::table::{ConnectionBounds, ConnectionTable};
 pub(super) use self::tracked::TrackedConnection;
 pub(super) use self::unsent::{NoRoom, UnsentBytes};
 use crate::config::Limits;
@@ -53,25 +59,6 @@ pub struct ClientConnections {
     stopping: Arc<Stopping>,
 }
 
-/// State of stopping.
-#[derive(Debug, Default)]
-pub(super) struct Stopping {
-    begun: AtomicBool,
-    /// When, on the clock of [`ClientConnections`].
-    at: AtomicU64,
-    told: Arc<Notify>,
-}
-
-impl Stopping {
-    /// Resolves when stopping has begun.
-    pub(super) async fn begins(self: Arc<Self>) {
-        let told = Arc::clone(&self.told).notified_owned();
-        if !self.begun.load(Ordering::Acquire) {
-            told.await;
-        }
-    }
-}
-
 /// Events since the last check, for the log.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTrouble {
@@ -81,31 +68,6 @@ pub(super) struct ConnectionTrouble {
     pub unsent: AtomicU64,
     /// Requests refused because too many bodies were incomplete.
     pub bodies: AtomicU64,
-}
-
-/// An admitted connection; it counts until this is dropped.
-#[derive(Debug)]
-pub(super) struct AdmittedConnection(Arc<TrackedConnection>);
-
-impl std::ops::Deref for AdmittedConnection {
-    type Target = Arc<TrackedConnection>;
-
-    fn deref(&self) -> &Arc<TrackedConnection> {
-        &self.0
-    }
-}
-
-impl Drop for AdmittedConnection {
-    fn drop(&mut self) {
-        let connections = &self.0.connections;
-        let mut table = connections.table.lock();
-        table.remove(&self.0);
-        connections.metrics.open(table.len());
-        drop(table);
-        if self.0.was_crowded_out() {
-            connections.backlog.left();
-        }
-    }
 }
 
 impl ClientConnections {
@@ -125,35 +87,6 @@ impl ClientConnections {
             trouble: ConnectionTrouble::default(),
             stopping: Arc::default(),
         })
-    }
-
-    /// Admits a new connection. If there are too many, the one that has been idle for longest is
-    /// closed: of the same address if that has too many, otherwise of all. `None` if none is idle.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        address: Option<IpAddr>,
-        limits: &Limits,
-    ) -> Option<AdmittedConnection> {
-        self.backlog.arrived();
-        let bounds = self.bounds(limits);
-        let tracked = Arc::new(TrackedConnection::new(Arc::clone(self), address));
-        let mut table = self.table.lock();
-        self.metrics.limit(bounds.all);
-        if let Some(full) = table.full(&tracked, bounds) {
-            self.trouble.crowded.fetch_add(1, Ordering::Relaxed);
-            let among = match full {
-                BoundReached::Address => tracked.origin,
-                BoundReached::All => None,
-            };
-            if !table.make_room(among) {
-                self.metrics.refused(full.label());
-                return None;
-            }
-            self.backlog.leaves();
-        }
-        table.insert(Arc::clone(&tracked));
-        self.metrics.open(table.len());
-        Some(AdmittedConnection(tracked))
     }
 
     /// The current limits.
@@ -183,30 +116,18 @@ impl ClientConnections {
         // A client that was idle before stopping began gets as much time as all others.
         let waited = stopping && self.stopping.at.load(Ordering::Acquire) <= before;
         let table = self.table.lock();
-        for tracked in table.iter() {
-            if tracked.stalled_since().is_some_and(|since| since <= before) {
-                tracked.cut(CloseCause::Stalled);
-            } else if waited && tracked.waits_since().is_some_and(|since| since <= before) {
-                tracked.dismiss();
+        for state in table.iter() {
+            if state.stalled_since().is_some_and(|since| since <= before) {
+                state.cut(CloseCause::Stalled, &self.metrics);
+            } else if waited && state.waits_since().is_some_and(|since| since <= before) {
+                state.dismiss();
             }
         }
     }
 
     /// Closes all connections on which no request is in progress or has arrived.
     pub fn dismiss_idle(&self) {
-        self.table
-            .lock()
-            .iter()
-            .for_each(|tracked| tracked.dismiss());
-    }
-
-    /// Counts bytes of an incomplete body until they are released.
-    pub(super) fn unfinished_body(self: &Arc<Self>, limit: usize) -> BodyBytes {
-        BodyBytes {
-            connections: Arc::clone(self),
-            bytes: 0,
-            limit,
-        }
+        self.table.lock().iter().for_each(|state| state.dismiss());
     }
 
     /// Updates the gauges when metrics are scraped.
@@ -248,46 +169,6 @@ impl ClientConnections {
     fn millis_before(&self, ago: Duration) -> u64 {
         let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
         self.now().saturating_sub(ago)
-    }
-}
-
-/// Limits of client connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionBounds {
-    pub all: usize,
-    pub per_address: usize,
-}
-
-/// Bytes of one body, counted until it is complete or given up.
-#[derive(Debug)]
-pub(super) struct BodyBytes {
-    connections: Arc<ClientConnections>,
-    bytes: usize,
-    limit: usize,
-}
-
-impl BodyBytes {
-    /// Counts more bytes; returns whether they fit.
-    pub(super) fn add(&mut self, bytes: usize) -> bool {
-        self.bytes += bytes;
-        let before = self.connections.bodies.fetch_add(bytes, Ordering::Relaxed);
-        // A single body may always arrive.
-        let fits = before + bytes <= self.limit || before + bytes == self.bytes;
-        if !fits {
-            self.connections
-                .trouble
-                .bodies
-                .fetch_add(1, Ordering::Relaxed);
-        }
-        fits
-    }
-}
-
-impl Drop for BodyBytes {
-    fn drop(&mut self) {
-        self.connections
-            .bodies
-            .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

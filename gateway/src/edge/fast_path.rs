@@ -24,14 +24,16 @@ use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 use self::simple_request::SimpleRequest;
 use self::wire::{DirectWrite, WriteMode};
 use super::access::AccessEntry;
+use super::api_path;
 use super::connections::TrackedConnection;
 use super::fields::RequestFields;
-use super::head::{self, RequestHead};
+use super::head;
 use super::http1::request::{HeadEndSeeker, ParsedRequest};
 use super::http1::{ConnectionEnd, Http1};
-use super::jupiter;
 use super::reply::{self, ApiRefusal};
-use super::rpc::{ConnectionCut, RpcApp, note};
+use super::request_end::ConnectionCut;
+use super::request_head::RequestHead;
+use super::rpc_app::{RpcApp, note};
 use super::session::HttpSession as _;
 use super::websocket::{self, UpgradeRequest};
 use crate::context::Protocol;
@@ -160,7 +162,7 @@ impl<'a> FastConnection<'a> {
         if fields.instance.is_some() {
             return None;
         }
-        if jupiter::is_api(&Method::POST, path, snapshot) {
+        if api_path::is_api(&Method::POST, path, snapshot) {
             return None;
         }
         let mut context = head::context(fields, self.tracked, Protocol::Http1, snapshot);

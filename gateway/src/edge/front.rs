@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connections::{AdmittedConnection, TrackedConnection};
 use super::http2::{self, Http2Timeouts};
-use super::rpc::RpcApp;
+use super::rpc_app::RpcApp;
 use super::tls::{self, HandshakeFault, TlsListeners};
 use super::{fast_path, forwarded, head, proxy_protocol};
 use crate::config::{Config, Listen};

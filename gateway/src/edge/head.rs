@@ -1,4 +1,4 @@
-//! What the edge reads from a request head before the body.
+//! What a request head says before the body is read: what is asked, by whom, and from where.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,19 +17,8 @@ use crate::auth::{ClientCertificate, ConsumerId, Credentials, Identity};
 use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::limit::Allowances;
-use crate::pipeline::CacheUse;
 use crate::snapshot::Snapshot;
 use crate::trace::{HttpRequestId, TraceContext};
-
-/// A request head, reduced to what the gateway needs.
-#[derive(Debug)]
-pub(super) struct RequestHead {
-    pub context: Arc<RequestContext>,
-    pub origin: Option<Box<[u8]>>,
-    pub accepts_gzip: bool,
-    pub cache_use: CacheUse,
-    pub ledger_only: bool,
-}
 
 /// The kind of a request. Agave looks at the path only for a few `GET`s; a call may be posted to
 /// any path.
@@ -41,19 +30,6 @@ pub(super) enum RequestKind {
     Health,
     /// `GET …/price/v3`: Jupiter's price API.
     Price,
-}
-
-impl RequestHead {
-    /// That of a request of which nothing more will be known.
-    pub(super) fn new(fields: &RequestFields<'_>, context: RequestContext) -> Self {
-        Self {
-            context: Arc::new(context),
-            origin: fields.origin.map(Box::from),
-            accepts_gzip: fields.accepts_gzip(),
-            cache_use: cache_use(fields),
-            ledger_only: fields.ledger_only(),
-        }
-    }
 }
 
 /// What a head says of its request, and its connection. Who asks is not known yet.
@@ -262,17 +238,5 @@ impl ShownCredentials {
             query: self.query.as_deref(),
             certificate: self.certificate.as_deref(),
         })
-    }
-}
-
-/// The caller's wishes about the cache. `no-cache` asks for a fresh answer, `no-store` for one that
-/// is not shared.
-fn cache_use(fields: &RequestFields<'_>) -> CacheUse {
-    if fields.bypasses {
-        CacheUse::Bypass
-    } else if fields.revalidates {
-        CacheUse::Revalidate
-    } else {
-        CacheUse::Normal
     }
 }

@@ -17,12 +17,11 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::request::ParsedRequest;
-use super::body::BodyFault;
 use super::connections::TrackedConnection;
 use super::fast_path::wire::{DirectWrite, WriteMode};
 use super::fields::RequestFields;
-use super::reply::ResponseWriter;
-use super::session::HttpSession;
+use super::response_writer::ResponseWriter;
+use super::session::{BodyFault, HttpSession};
 use crate::config::Limits;
 use crate::context::Protocol;
 use crate::error::Rejection;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::connections::TrackedConnection;
-use super::rpc::RpcApp;
+use super::rpc_app::RpcApp;
 
 /// Bytes of one stream buffered before the client's connection accepts them: what exceeds this
 /// waits where it is counted.

@@ -4,7 +4,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
 use super::plan_metrics::{PlanMetrics, UNIDENTIFIED};
-use super::reply::{Sent, WriteFault};
+use super::response_writer::Sent;
+use super::write_pace::WriteFault;
 use super::tls::HandshakeFault;
 use crate::auth::{ConsumerId, plan_of_token};
 use crate::config::Config;

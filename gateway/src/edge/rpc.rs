@@ -1,4 +1,4 @@
-//! The public listener: [`RpcApp::serve`] is called once per request that is not simple.
+//! Requests that are not simple: [`RpcApp::serve`] is called once for each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,39 +6,28 @@ use std::time::Duration;
 use pingora::protocols::http::ServerSession;
 use tokio::time::timeout;
 
-use super::access::{self, AccessEntry};
-use super::body::{self, BodyFault};
-use super::connections::{ClientConnections, TrackedConnection};
-use super::drain::Drain;
+use super::access::AccessEntry;
+use super::api_path;
+use super::body;
+use super::connections::TrackedConnection;
 use super::fields::RequestFields;
-use super::head::{self, RequestHead, RequestKind};
-use super::jupiter;
-use super::metrics::EdgeMetrics;
-use super::reply::{self, ApiRefusal, PacedHttp2, ResponseWriter, Sent, WriteFault};
+use super::head::{self, RequestKind};
+use super::paced_http2::PacedHttp2;
+use super::reply::{self, ApiRefusal};
+use super::request_end::{ConnectionCut, RequestEnd};
+use super::request_head::RequestHead;
+use super::rpc_app::{RpcApp, note};
 use super::session::HttpSession;
-use crate::auth::ConsumerId;
-use crate::context::{Protocol, RequestContext};
-use crate::dispatch::AttemptRecord;
+use super::write_pace::WriteFault;
+use crate::context::Protocol;
 use crate::error::Rejection;
-use crate::pipeline::{CacheStatus, Pipeline, Request, Response, Unanswered};
-use crate::pubsub::Hub;
-use crate::snapshot::{Published, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::trace::Hops;
 use crate::upstream;
 
 /// A node calls itself healthy up to this many slots behind the cluster (Agave's default of
 /// `--health-check-slot-distance`).
 const AGAVE_HEALTHY_LAG: u64 = 128;
-
-/// Serves JSON-RPC on any path, as Agave does, and Jupiter's API.
-pub struct RpcApp {
-    pub published: Arc<Published>,
-    pub pipeline: Arc<Pipeline>,
-    pub drain: Arc<Drain>,
-    pub connections: Arc<ClientConnections>,
-    pub pubsub: Arc<Hub>,
-    pub metrics: EdgeMetrics,
-}
 
 impl RpcApp {
     /// Reads one HTTP/2 request and answers it. The session may still have to be finished.
@@ -76,50 +65,6 @@ impl RpcApp {
     }
 }
 
-/// The connection is unusable.
-pub(super) struct ConnectionCut;
-
-/// Why a request ends before its answer is written.
-pub(super) enum RequestEnd {
-    Refused(Rejection),
-    /// The same, in the form of Jupiter's API, after these attempts.
-    RefusedByApi(Rejection, Vec<AttemptRecord>),
-    /// The client disconnected.
-    Gone,
-    Cut,
-}
-
-impl RequestEnd {
-    /// The same for callers of Jupiter's API.
-    fn by_api(self) -> Self {
-        match self {
-            Self::Refused(rejection) => Self::RefusedByApi(rejection, Vec::new()),
-            other => other,
-        }
-    }
-}
-
-impl From<Rejection> for RequestEnd {
-    fn from(rejection: Rejection) -> Self {
-        Self::Refused(rejection)
-    }
-}
-
-impl From<Unanswered> for RequestEnd {
-    fn from(refused: Unanswered) -> Self {
-        Self::RefusedByApi(refused.rejection, refused.tried)
-    }
-}
-
-impl From<BodyFault> for RequestEnd {
-    fn from(fault: BodyFault) -> Self {
-        match fault {
-            BodyFault::Rejected(rejection) => Self::Refused(rejection),
-            BodyFault::Gone => Self::Gone,
-        }
-    }
-}
-
 impl RpcApp {
     /// Answers a request whose head was parsed.
     pub(super) async fn serve<S: HttpSession>(
@@ -144,7 +89,7 @@ impl RpcApp {
         context.hops = hops.unwrap_or_default();
         let head = RequestHead::new(&fields, context);
         let is_api =
-            jupiter::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
+            api_path::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
         let served = match kind {
             _ if comes_back => Err(RequestEnd::Refused(Rejection::Loop)),
             _ if is_api => {
@@ -183,25 +128,6 @@ impl RpcApp {
             }
             Err(RequestEnd::Cut) => Err(ConnectionCut),
         }
-    }
-
-    /// The consumer behind a request's key. A wrong key is counted against its address.
-    pub(super) fn identify(
-        &self,
-        fields: &RequestFields<'_>,
-        path: &str,
-        query: Option<&str>,
-        context: &RequestContext,
-        snapshot: &Snapshot,
-    ) -> Result<Option<ConsumerId>, Rejection> {
-        let allowances = &self.pipeline.allowances;
-        let who = head::identify(fields, path, query, context, snapshot, allowances);
-        if let (Err(Rejection::Unauthorised), Some(address)) = (&who, context.address)
-            && let Some(key) = head::shown_key(fields, path, query)
-        {
-            allowances.wrong_key(address, key);
-        }
-        who
     }
 
     async fn call(
@@ -250,7 +176,7 @@ impl RpcApp {
         who?;
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
-        let cost = jupiter::cost(session.method(), session.path(), consumer, snapshot)?;
+        let cost = api_path::cost(session.method(), session.path(), consumer, snapshot)?;
         let limits = &snapshot.config.limits;
         // It should have no body, and what it has must not be taken for the next request.
         let body = body::read(session, limits, &self.connections).await?;
@@ -277,37 +203,6 @@ impl RpcApp {
             .map_err(|ConnectionCut| RequestEnd::Cut)
     }
 
-    /// A response without an answer to a call was written.
-    fn ended(&self, written: Result<Sent, WriteFault>) -> Result<(), RequestEnd> {
-        self.metrics.replied(200);
-        written.map(drop).map_err(|_fault| RequestEnd::Cut)
-    }
-
-    /// The request in the pipeline's form.
-    pub(super) fn request(&self, snapshot: &Arc<Snapshot>, head: &RequestHead) -> Request {
-        Request {
-            pipeline: Arc::clone(&self.pipeline),
-            snapshot: Arc::clone(snapshot),
-            context: Arc::clone(&head.context),
-            cache_use: head.cache_use,
-            ledger_only: head.ledger_only,
-            shown_before: None,
-        }
-    }
-
-    /// Counts an answer, and logs it if configured.
-    pub(super) fn account(
-        &self,
-        entry: Option<&AccessEntry>,
-        written: Result<Sent, WriteFault>,
-    ) -> Result<(), ConnectionCut> {
-        self.metrics.answered(written);
-        if let Some(entry) = entry {
-            access::log(entry, written);
-        }
-        written.map(drop).map_err(|_fault| ConnectionCut)
-    }
-
     /// Refuses a request with an invalid head, of which only the origin is known.
     async fn refuse_unread(
         &self,
@@ -324,63 +219,6 @@ impl RpcApp {
         // The client may be gone already; nothing else can be done.
         drop(self.tell(via, &snapshot, &refusal, &head).await);
     }
-
-    /// Refuses a request. Its body may be unread; after ambiguous framing and after a body that did
-    /// not arrive, the connection is closed in any case.
-    pub(super) async fn refuse(
-        &self,
-        session: &mut impl HttpSession,
-        snapshot: &Snapshot,
-        refusal: &ApiRefusal<'_>,
-        head: &RequestHead,
-    ) -> Result<(), ConnectionCut> {
-        if matches!(
-            refusal.rejection,
-            Rejection::BadHttp { .. } | Rejection::BodyTimeout | Rejection::TooManyBodies
-        ) {
-            session.close();
-        }
-        let mut wire = session.wire();
-        self.tell(&mut wire, snapshot, refusal, head).await
-    }
-
-    /// Writes, counts and logs a refusal.
-    pub(super) async fn tell(
-        &self,
-        wire: &mut impl ResponseWriter,
-        snapshot: &Snapshot,
-        refusal: &ApiRefusal<'_>,
-        head: &RequestHead,
-    ) -> Result<(), ConnectionCut> {
-        let rejection = refusal.rejection;
-        let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::refused(rejection, refusal.tried, head));
-        self.metrics.refused(rejection.label());
-        if head::is_of_stranger(rejection) {
-            self.metrics
-                .refused_stranger(&head.context, rejection.status());
-        } else {
-            self.metrics
-                .replied_to(&head.context, rejection.status(), snapshot);
-        }
-        head.context.answered(rejection.status(), rejection.label());
-        let written = reply::refuse(wire, refusal, head).await;
-        if let Some(entry) = &entry {
-            access::log(entry, written);
-        }
-        written.map(drop).map_err(|_fault| ConnectionCut)
-    }
-}
-
-/// Tells a request's span what it is answered with.
-pub(super) fn note(response: &Response, head: &RequestHead) {
-    let (context, summary) = (&head.context, &response.summary);
-    context.called(
-        summary.method,
-        summary.calls,
-        summary.cache.map(CacheStatus::label),
-    );
-    context.answered(response.status, summary.outcome);
 }
 
 /// One of Agave's three words, for the freshest upstream in service.

@@ -8,8 +8,27 @@ use std::task::{Context, Poll};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::connections::{NoRoom, PATIENCE_WHEN_STOPPING, TrackedConnection, UnsentBytes};
-use super::reply::WriteFault;
 use crate::config::Limits;
+
+/// Why an answer did not reach the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteFault {
+    /// The client disconnected.
+    Gone,
+    /// The upstream's answer broke off; the connection has to be closed so that the client notices.
+    Broken,
+    /// The client did not accept its answer in time.
+    Stalled,
+    /// Too many bytes wait for clients already. Nothing has been written.
+    NoRoom,
+}
+
+/// Sessions fail because their peer went away; a header that cannot be written ends the same way.
+impl From<Box<pingora::Error>> for WriteFault {
+    fn from(_client_gone: Box<pingora::Error>) -> Self {
+        Self::Gone
+    }
+}
 
 /// Bytes a client has to accept within the time.
 pub(super) const PIECE: usize = 64 * 1024;

@@ -2,17 +2,11 @@
 //! Accepting waits while there are many, otherwise a crowd would take all file descriptors before
 //! its first connection can be refused.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora::listeners::ConnectionFilter;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-
-use super::ClientConnections;
 
 /// Maximum number of them. The descriptors reserved for the process include them.
 const FEW: usize = 16;
@@ -56,7 +50,7 @@ impl Backlog {
     }
 
     /// Counts a connection that was just accepted, and waits until there are few.
-    async fn keep_up(&self) {
+    pub(super) async fn keep_up(&self) {
         self.accepted.fetch_add(1, Ordering::AcqRel);
         while self.len() > FEW {
             if timeout(LOST, self.less.notified()).await.is_err() {
@@ -65,18 +59,6 @@ impl Backlog {
                 return;
             }
         }
-    }
-}
-
-/// Makes Pingora's listeners wait where they should.
-#[derive(Debug)]
-pub struct KeepUp(pub Arc<ClientConnections>);
-
-#[async_trait]
-impl ConnectionFilter for KeepUp {
-    async fn should_accept(&self, _address: Option<&SocketAddr>) -> bool {
-        self.0.backlog.keep_up().await;
-        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
-use super::tracked::CloseCause;
+use super::close_cause::CloseCause;
 
 /// Counts and levels.
 #[derive(Clone, Debug)]

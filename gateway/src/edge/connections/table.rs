@@ -5,14 +5,22 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::ConnectionBounds;
-use super::tracked::{ClientOrigin, CloseCause, TrackedConnection};
+use super::close_cause::CloseCause;
+use super::metrics::ConnectionMetrics;
+use super::state::{ClientOrigin, ConnectionState};
 
 /// Maximum number of connections compared when one has to make room.
 const COMPARED: usize = 256;
 
 /// Connections by their memory address, in no order.
-type ConnectionSet = IndexMap<usize, Arc<TrackedConnection>>;
+type ConnectionSet = IndexMap<usize, Arc<ConnectionState>>;
+
+/// Limits of client connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionBounds {
+    pub all: usize,
+    pub per_address: usize,
+}
 
 /// Which limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +45,8 @@ pub(super) struct ConnectionTable {
     by_origin: HashMap<ClientOrigin, ConnectionSet>,
 }
 
-fn key(tracked: &Arc<TrackedConnection>) -> usize {
-    Arc::as_ptr(tracked).addr()
+fn key(state: &Arc<ConnectionState>) -> usize {
+    Arc::as_ptr(state).addr()
 }
 
 impl ConnectionTable {
@@ -46,23 +54,23 @@ impl ConnectionTable {
         self.all.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TrackedConnection>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<ConnectionState>> {
         self.all.values()
     }
 
-    pub(super) fn insert(&mut self, tracked: Arc<TrackedConnection>) {
-        let key = key(&tracked);
-        if let Some(origin) = tracked.origin {
+    pub(super) fn insert(&mut self, state: Arc<ConnectionState>) {
+        let key = key(&state);
+        if let Some(origin) = state.origin {
             let own = self.by_origin.entry(origin).or_default();
-            own.insert(key, Arc::clone(&tracked));
+            own.insert(key, Arc::clone(&state));
         }
-        self.all.insert(key, tracked);
+        self.all.insert(key, state);
     }
 
-    pub(super) fn remove(&mut self, tracked: &Arc<TrackedConnection>) {
-        let key = key(tracked);
+    pub(super) fn remove(&mut self, state: &Arc<ConnectionState>) {
+        let key = key(state);
         self.all.swap_remove(&key);
-        if let Some(origin) = tracked.origin
+        if let Some(origin) = state.origin
             && let Some(own) = self.by_origin.get_mut(&origin)
         {
             own.swap_remove(&key);
@@ -75,7 +83,7 @@ impl ConnectionTable {
     /// Which bound one more connection would break.
     pub(super) fn full(
         &self,
-        next: &TrackedConnection,
+        next: &ConnectionState,
         bounds: ConnectionBounds,
     ) -> Option<BoundReached> {
         let own = next.origin.and_then(|origin| self.by_origin.get(&origin));
@@ -88,13 +96,17 @@ impl ConnectionTable {
 
     /// Gives up the connection that has been idle for longest, of one origin or of all; `false` if
     /// none is idle.
-    pub(super) fn make_room(&mut self, origin: Option<ClientOrigin>) -> bool {
+    pub(super) fn make_room(
+        &mut self,
+        origin: Option<ClientOrigin>,
+        metrics: &ConnectionMetrics,
+    ) -> bool {
         // A connection on which a request begins meanwhile is kept: then another one is tried.
         for _ in 0..3 {
             let Some(longest) = self.longest_waiting(origin) else {
                 return false;
             };
-            if longest.cut_waiting(CloseCause::Crowded) {
+            if longest.cut_waiting(CloseCause::Crowded, metrics) {
                 self.remove(&longest);
                 return true;
             }
@@ -102,7 +114,7 @@ impl ConnectionTable {
         false
     }
 
-    fn longest_waiting(&self, origin: Option<ClientOrigin>) -> Option<Arc<TrackedConnection>> {
+    fn longest_waiting(&self, origin: Option<ClientOrigin>) -> Option<Arc<ConnectionState>> {
         let among = match origin {
             Some(origin) => self.by_origin.get(&origin)?,
             None => &self.all,
@@ -110,8 +122,8 @@ impl ConnectionTable {
         let start = fastrand::usize(..among.len().max(1));
         let compared = (0..among.len().min(COMPARED)).filter_map(|step| {
             let at = (start + step) % among.len();
-            let (_, tracked) = among.get_index(at)?;
-            Some((tracked.waits_since()?, tracked))
+            let (_, state) = among.get_index(at)?;
+            Some((state.waits_since()?, state))
         });
         let longest = compared.min_by_key(|(since, _)| *since)?;
         Some(Arc::clone(longest.1))

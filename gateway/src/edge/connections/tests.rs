@@ -1,5 +1,7 @@
 //! Bounds, room for newcomers, and what waits for slow clients, with the clock stopped.
 
+use std::net::IpAddr;
+
 use super::*;
 
 fn connections() -> Arc<ClientConnections> {

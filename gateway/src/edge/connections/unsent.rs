@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::tracked::{CloseCause, TrackedConnection};
+use super::close_cause::CloseCause;
+use super::tracked::TrackedConnection;
 use super::{ClientConnections, SLOW};
 use crate::config::Limits;
 
@@ -21,20 +22,20 @@ pub(in crate::edge) struct UnsentBytes {
 impl UnsentBytes {
     /// The client has accepted a good part of them.
     pub(in crate::edge) fn taken(&self) {
-        let connections = &self.tracked.connections;
-        self.tracked
-            .taken_at
-            .store(connections.now(), Ordering::Release);
+        let TrackedConnection {
+            connections, state, ..
+        } = &*self.tracked;
+        state.taken_at.store(connections.now(), Ordering::Release);
     }
 }
 
 impl Drop for UnsentBytes {
     fn drop(&mut self) {
-        self.tracked
-            .connections
-            .unsent
-            .fetch_sub(self.bytes, Ordering::Relaxed);
-        let before = self.tracked.unsent.fetch_sub(self.bytes, Ordering::AcqRel);
+        let TrackedConnection {
+            connections, state, ..
+        } = &*self.tracked;
+        connections.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+        let before = state.unsent.fetch_sub(self.bytes, Ordering::AcqRel);
         if before > self.bytes {
             self.taken();
         }
@@ -50,7 +51,7 @@ impl TrackedConnection {
         limits: &Limits,
     ) -> Result<UnsentBytes, NoRoom> {
         let connections = &self.connections;
-        let before = self.unsent.fetch_add(bytes, Ordering::AcqRel);
+        let before = self.state.unsent.fetch_add(bytes, Ordering::AcqRel);
         let all = connections.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let charge = UnsentBytes {
             tracked: Arc::clone(self),
@@ -70,7 +71,7 @@ impl TrackedConnection {
 
     /// Whether so many bytes wait for the client that nothing should be added.
     pub(in crate::edge) fn has_no_room(&self, limits: &Limits) -> bool {
-        self.unsent.load(Ordering::Acquire) >= limits.unsent_per_connection
+        self.state.unsent.load(Ordering::Acquire) >= limits.unsent_per_connection
     }
 }
 
@@ -83,21 +84,21 @@ impl ClientConnections {
         let table = self.table.lock();
         let mut slowest: Vec<_> = table
             .iter()
-            .filter_map(|tracked| {
-                let stalled = now.saturating_sub(tracked.stalled_since()?);
-                let bytes = tracked.unsent.load(Ordering::Acquire);
+            .filter_map(|state| {
+                let stalled = now.saturating_sub(state.stalled_since()?);
+                let bytes = state.unsent.load(Ordering::Acquire);
                 let held = stalled.saturating_mul(bytes as u64);
-                (stalled >= slow).then_some((held, bytes, tracked))
+                (stalled >= slow).then_some((held, bytes, state))
             })
             .collect();
         slowest.sort_unstable_by_key(|(held, ..)| std::cmp::Reverse(*held));
         let mut freed = 0;
-        for (_, bytes, tracked) in slowest {
+        for (_, bytes, state) in slowest {
             if freed >= needed {
                 break;
             }
             // Connections closed already are about to release theirs.
-            if tracked.cut(CloseCause::Unsent) {
+            if state.cut(CloseCause::Unsent, &self.metrics) {
                 self.trouble.unsent.fetch_add(1, Ordering::Relaxed);
             }
             freed += bytes;

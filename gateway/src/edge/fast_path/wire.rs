@@ -14,8 +14,9 @@ use tokio::io::AsyncWriteExt;
 
 use crate::config::Limits;
 use crate::edge::connections::TrackedConnection;
-use crate::edge::reply::{BodyPieces, ResponseHead, ResponseWriter, WriteFault};
-use crate::edge::write_pace::{PIECE, WritePace};
+use crate::edge::response_head::ResponseHead;
+use crate::edge::response_writer::{BodyPieces, ResponseWriter};
+use crate::edge::write_pace::{PIECE, WriteFault, WritePace};
 
 /// Bodies up to this size are copied after their heads.
 const SMALL: usize = 4096;

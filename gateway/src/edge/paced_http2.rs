@@ -1,0 +1,244 @@
+//! Pingora's HTTP/2 session as a session of the edge: its client has to keep pace, and what it does not
+//! accept is counted.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+
+use super::connections::{NoRoom, TrackedConnection, UnsentBytes};
+use super::cors::HeaderLine;
+use super::fields::RequestFields;
+use super::response_head::ResponseHead;
+use super::response_writer::{BodyPieces, ResponseWriter};
+use super::session::{BodyFault, HttpSession};
+use super::write_pace::{PIECE, WriteFault, WritePace};
+use crate::config::Limits;
+use crate::context::Protocol;
+
+/// Capacity for the headers of most answers.
+const USUAL_HEADERS: usize = 10;
+
+/// Answers up to this size are not counted while they wait: a connection cannot hold many.
+const UNCOUNTED: usize = 4096;
+
+/// A Pingora HTTP/2 session whose client has to keep pace.
+pub(super) struct PacedHttp2<'a> {
+    session: &'a mut ServerSession,
+    tracked: &'a Arc<TrackedConnection>,
+    limits: &'a Limits,
+}
+
+/// Bytes given to an HTTP/2 connection, which may hold them until its client accepts them.
+struct Http2Unsent {
+    bytes: Bytes,
+    _charge: UnsentBytes,
+}
+
+impl AsRef<[u8]> for Http2Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<'a> PacedHttp2<'a> {
+    pub(super) fn new(
+        session: &'a mut ServerSession,
+        tracked: &'a Arc<TrackedConnection>,
+        limits: &'a Limits,
+    ) -> Self {
+        Self {
+            session,
+            tracked,
+            limits,
+        }
+    }
+
+    /// Counts the bytes of an answer while they are held anywhere.
+    fn counted(&self, bytes: Bytes) -> Result<Bytes, WriteFault> {
+        if bytes.len() <= UNCOUNTED {
+            return Ok(bytes);
+        }
+        match self.tracked.charge(bytes.len(), self.limits) {
+            Err(NoRoom) => Err(WriteFault::NoRoom),
+            Ok(charge) => Ok(Bytes::from_owner(Http2Unsent {
+                bytes,
+                _charge: charge,
+            })),
+        }
+    }
+
+    /// Writes a head and what follows it.
+    async fn write(
+        &mut self,
+        header: ResponseHeader,
+        body: Bytes,
+        end: bool,
+    ) -> Result<(), WriteFault> {
+        let mut pace = WritePace::new(self.tracked, self.limits);
+        let writing = self.session.write_response_header(Box::new(header));
+        pace.hold(body.len(), writing).await??;
+        self.write_body(pace, body, end).await
+    }
+
+    async fn write_body(
+        &mut self,
+        mut pace: WritePace<'_>,
+        mut body: Bytes,
+        end: bool,
+    ) -> Result<(), WriteFault> {
+        loop {
+            let piece = body.split_to(body.len().min(PIECE));
+            let (length, last) = (piece.len(), body.is_empty());
+            let writing = self.session.write_response_body(piece, end && last);
+            // They are counted already.
+            pace.hold(0, writing).await??;
+            if last {
+                return Ok(());
+            }
+            pace.taken(length);
+        }
+    }
+
+    async fn push_body(&mut self, body: Bytes, end: bool) -> Result<(), WriteFault> {
+        let pace = WritePace::new(self.tracked, self.limits);
+        self.write_body(pace, body, end).await
+    }
+}
+
+impl HttpSession for PacedHttp2<'_> {
+    fn method(&self) -> &Method {
+        &self.session.req_header().method
+    }
+
+    fn path(&self) -> &str {
+        self.session.req_header().uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.session.req_header().uri.query()
+    }
+
+    fn fields(&self) -> RequestFields<'_> {
+        let headers = self.session.req_header().headers.iter();
+        RequestFields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+    }
+
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        let value = self.session.req_header().headers.get(name)?;
+        Some(value.as_bytes())
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Http2
+    }
+
+    fn tracked(&self) -> &Arc<TrackedConnection> {
+        self.tracked
+    }
+
+    /// HTTP/2 has no `upgrade`.
+    fn asks_for_websocket(&self) -> bool {
+        false
+    }
+
+    fn announced(&self) -> Option<usize> {
+        let length = self.session.get_header(CONTENT_LENGTH)?.to_str().ok()?;
+        length.trim().parse().ok()
+    }
+
+    async fn invite(&mut self) -> Result<(), BodyFault> {
+        if self.session.get_header(EXPECT).is_some() {
+            let written = self.session.write_continue_response().await;
+            return written.map_err(|_gone| BodyFault::Gone);
+        }
+        Ok(())
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        let read = self.session.read_request_body().await;
+        read.map_err(|_gone| BodyFault::Gone)
+    }
+
+    async fn gone(&mut self) {
+        if self.session.read_body_or_idle(true).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn close(&mut self) {
+        self.session.set_keepalive(None);
+    }
+
+    fn wire(&mut self) -> impl ResponseWriter {
+        self
+    }
+}
+
+impl ResponseWriter for PacedHttp2<'_> {
+    async fn whole(
+        &mut self,
+        lines: &ResponseHead<'_>,
+        body: BodyPieces,
+    ) -> Result<(), WriteFault> {
+        let body = self.counted(joined(body))?;
+        let mut header = header(lines)?;
+        header.set_content_length(body.len())?;
+        self.write(header, body, true).await
+    }
+
+    async fn begin(&mut self, lines: &ResponseHead<'_>) -> Result<(), WriteFault> {
+        self.write(header(lines)?, Bytes::new(), false).await
+    }
+
+    async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
+        // An answer that has begun cannot be refused any more.
+        let chunk = self
+            .counted(chunk)
+            .map_err(|_no_room| WriteFault::Stalled)?;
+        self.push_body(chunk, false).await
+    }
+
+    async fn end(&mut self) -> Result<(), WriteFault> {
+        self.push_body(Bytes::new(), true).await
+    }
+}
+
+fn header(lines: &ResponseHead<'_>) -> pingora::Result<ResponseHeader> {
+    let mut header = ResponseHeader::build_no_case(lines.status, Some(USUAL_HEADERS))?;
+    filled(&mut header, |line| lines.tell(line))?;
+    Ok(header)
+}
+
+/// Puts the emitted lines into a header.
+fn filled(header: &mut ResponseHeader, tell: impl FnOnce(HeaderLine<'_>)) -> pingora::Result<()> {
+    let mut filled = Ok(());
+    tell(&mut |name, value| {
+        if filled.is_ok() {
+            filled = header.append_header(name, value).map(drop);
+        }
+    });
+    filled
+}
+
+/// Joins the pieces. The first usually has capacity for the rest.
+fn joined(pieces: BodyPieces) -> Bytes {
+    let length = pieces.iter().map(Bytes::len).sum();
+    let mut pieces = pieces.into_iter();
+    let first = pieces.next().unwrap_or_default();
+    if first.len() == length {
+        return first;
+    }
+    let mut whole = first.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(length);
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    for piece in pieces {
+        whole.extend_from_slice(&piece);
+    }
+    whole.freeze()
+}

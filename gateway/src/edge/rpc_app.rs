@@ -1,0 +1,142 @@
+//! The public listener's application: what its requests share, and how answers and refusals are written,
+//! counted and logged.
+
+use std::sync::Arc;
+
+use super::access::{self, AccessEntry};
+use super::connections::ClientConnections;
+use super::drain::Drain;
+use super::fields::RequestFields;
+use super::head;
+use super::metrics::EdgeMetrics;
+use super::reply::{self, ApiRefusal};
+use super::request_end::{ConnectionCut, RequestEnd};
+use super::request_head::RequestHead;
+use super::response_writer::{ResponseWriter, Sent};
+use super::session::HttpSession;
+use super::write_pace::WriteFault;
+use crate::auth::ConsumerId;
+use crate::context::RequestContext;
+use crate::error::Rejection;
+use crate::pipeline::{CacheStatus, Pipeline, Request, Response};
+use crate::pubsub::Hub;
+use crate::snapshot::{Published, Snapshot};
+
+/// Serves JSON-RPC on any path, as Agave does, and Jupiter's API.
+pub struct RpcApp {
+    pub published: Arc<Published>,
+    pub pipeline: Arc<Pipeline>,
+    pub drain: Arc<Drain>,
+    pub connections: Arc<ClientConnections>,
+    pub pubsub: Arc<Hub>,
+    pub metrics: EdgeMetrics,
+}
+
+impl RpcApp {
+    /// The consumer behind a request's key. A wrong key is counted against its address.
+    pub(super) fn identify(
+        &self,
+        fields: &RequestFields<'_>,
+        path: &str,
+        query: Option<&str>,
+        context: &RequestContext,
+        snapshot: &Snapshot,
+    ) -> Result<Option<ConsumerId>, Rejection> {
+        let allowances = &self.pipeline.allowances;
+        let who = head::identify(fields, path, query, context, snapshot, allowances);
+        if let (Err(Rejection::Unauthorised), Some(address)) = (&who, context.address)
+            && let Some(key) = head::shown_key(fields, path, query)
+        {
+            allowances.wrong_key(address, key);
+        }
+        who
+    }
+
+    /// A response without an answer to a call was written.
+    pub(super) fn ended(&self, written: Result<Sent, WriteFault>) -> Result<(), RequestEnd> {
+        self.metrics.replied(200);
+        written.map(drop).map_err(|_fault| RequestEnd::Cut)
+    }
+
+    /// The request in the pipeline's form.
+    pub(super) fn request(&self, snapshot: &Arc<Snapshot>, head: &RequestHead) -> Request {
+        Request {
+            pipeline: Arc::clone(&self.pipeline),
+            snapshot: Arc::clone(snapshot),
+            context: Arc::clone(&head.context),
+            cache_use: head.cache_use,
+            ledger_only: head.ledger_only,
+            shown_before: None,
+        }
+    }
+
+    /// Counts an answer, and logs it if configured.
+    pub(super) fn account(
+        &self,
+        entry: Option<&AccessEntry>,
+        written: Result<Sent, WriteFault>,
+    ) -> Result<(), ConnectionCut> {
+        self.metrics.answered(written);
+        if let Some(entry) = entry {
+            access::log(entry, written);
+        }
+        written.map(drop).map_err(|_fault| ConnectionCut)
+    }
+
+    /// Refuses a request. Its body may be unread; after ambiguous framing and after a body that did
+    /// not arrive, the connection is closed in any case.
+    pub(super) async fn refuse(
+        &self,
+        session: &mut impl HttpSession,
+        snapshot: &Snapshot,
+        refusal: &ApiRefusal<'_>,
+        head: &RequestHead,
+    ) -> Result<(), ConnectionCut> {
+        if matches!(
+            refusal.rejection,
+            Rejection::BadHttp { .. } | Rejection::BodyTimeout | Rejection::TooManyBodies
+        ) {
+            session.close();
+        }
+        let mut wire = session.wire();
+        self.tell(&mut wire, snapshot, refusal, head).await
+    }
+
+    /// Writes, counts and logs a refusal.
+    pub(super) async fn tell(
+        &self,
+        wire: &mut impl ResponseWriter,
+        snapshot: &Snapshot,
+        refusal: &ApiRefusal<'_>,
+        head: &RequestHead,
+    ) -> Result<(), ConnectionCut> {
+        let rejection = refusal.rejection;
+        let log = snapshot.config.log.access;
+        let entry = log.then(|| AccessEntry::refused(rejection, refusal.tried, head));
+        self.metrics.refused(rejection.label());
+        if head::is_of_stranger(rejection) {
+            self.metrics
+                .refused_stranger(&head.context, rejection.status());
+        } else {
+            self.metrics
+                .replied_to(&head.context, rejection.status(), snapshot);
+        }
+        head.context.answered(rejection.status(), rejection.label());
+        let written = reply::refuse(wire, refusal, head).await;
+        if let Some(entry) = &entry {
+            access::log(entry, written);
+        }
+        written.map(drop).map_err(|_fault| ConnectionCut)
+    }
+}
+
+/// Tells a request's span what it is answered with.
+pub(super) fn note(response: &Response, head: &RequestHead) {
+    let (context, summary) = (&head.context, &response.summary);
+    context.called(
+        summary.method,
+        summary.calls,
+        summary.cache.map(CacheStatus::label),
+    );
+    context.answered(response.status, summary.outcome);
+}
