@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use perijove_tests::layering::{Sources, Use};
 
@@ -36,8 +37,12 @@ const KNOWN_ONLY_IN: &[(&str, &[&str])] = &[
     ("prost", &["decode", "recording", "generator"]),
 ];
 
-fn sources() -> Sources {
-    Sources::read(Path::new(env!("CARGO_MANIFEST_DIR")), "perijove_ingest")
+fn sources() -> &'static Sources {
+    static SOURCES: LazyLock<Sources> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Sources::read(folder, "perijove_ingest")
+    });
+    &SOURCES
 }
 
 #[test]
@@ -58,8 +63,11 @@ fn a_module_uses_only_layers_above_its_own() {
 
 #[test]
 fn no_files_use_each_other() {
-    let cycles = sources().cycles();
-    assert!(cycles.is_empty(), "files that use each other:\n{cycles:#?}");
+    let circles = sources().circles();
+    assert!(
+        circles.is_empty(),
+        "uses that close a circle:\n{circles:#?}"
+    );
 }
 
 #[test]

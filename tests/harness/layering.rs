@@ -1,9 +1,10 @@
 //! Which file of a crate uses which: for tests that hold the order of its layers and keep imports
-//! free of cycles.
+//! free of circles.
 //!
 //! A path is followed to the file that defines what it names, through the `pub use` of the modules
-//! in between: a facade that shows its parts depends on none of them. Test code and the arguments
-//! of macros are left out.
+//! in between, those of everything (`*`) included. A module that shows its own parts depends on none
+//! of them, unless it uses them too; one that shows those of others depends on them. Test code is
+//! left out.
 
 #![allow(clippy::expect_used, reason = "a harness fails by panicking")]
 
@@ -62,11 +63,18 @@ impl Sources {
     pub fn uses(&self) -> BTreeSet<Use> {
         let mut uses = BTreeSet::new();
         for (from, found) in &self.modules {
-            for path in &found.paths {
-                let to = self.resolve(from, path).filter(|to| to != from);
-                let from = from.clone();
-                uses.extend(to.map(|to| Use { from, to }));
-            }
+            let named = found
+                .paths
+                .iter()
+                .filter_map(|path| self.resolve(from, path));
+            let shown = found.shown.values().chain(&found.shown_whole);
+            let shown = shown.filter_map(|path| self.resolve(from, path));
+            let of_others = shown.filter(|to| !to.starts_with(from));
+            let others = named.chain(of_others).filter(|to| to != from);
+            uses.extend(others.map(|to| Use {
+                from: from.clone(),
+                to,
+            }));
         }
         uses
     }
@@ -96,28 +104,25 @@ impl Sources {
         naming.map(|(module, _)| module.clone()).collect()
     }
 
-    /// Files that use each other, directly or through others: each set once.
-    pub fn cycles(&self) -> Vec<Vec<String>> {
+    /// The uses that are part of a circle: files that use each other, directly or through others.
+    /// In the form `edge::rpc -> edge::jupiter`.
+    pub fn circles(&self) -> Vec<String> {
+        let uses = self.uses();
         let mut next: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
-        for Use { from, to } in self.uses() {
-            next.entry(from).or_default().insert(to);
+        for Use { from, to } in &uses {
+            next.entry(from.clone()).or_default().insert(to.clone());
         }
         let reached: BTreeMap<&Module, BTreeSet<&Module>> = next
             .keys()
             .map(|start| (start, reachable(&next, start)))
             .collect();
-        let mut cycles = BTreeSet::new();
-        for (start, ends) in &reached {
-            let cycle = ends.iter().filter(|end| {
-                let back = reached.get(*end);
-                back.is_some_and(|back| back.contains(start))
-            });
-            let cycle: Vec<String> = cycle.map(|module| module.join("::")).collect();
-            if !cycle.is_empty() {
-                cycles.insert(cycle);
-            }
-        }
-        cycles.into_iter().collect()
+        let circular = uses.iter().filter(|Use { from, to }| {
+            let back = reached.get(to);
+            back.is_some_and(|back| back.contains(from))
+        });
+        circular
+            .map(|Use { from, to }| format!("{} -> {}", from.join("::"), to.join("::")))
+            .collect()
     }
 
     /// The file that defines what a path names; None outside of the crate.
@@ -130,11 +135,31 @@ impl Sources {
                 (module, rest) = (child, left);
                 continue;
             }
-            let shown = self.modules.get(&module)?.shown.get(name);
-            let defined = shown.and_then(|path| self.resolve(&module, path));
-            return Some(defined.unwrap_or(module));
+            let found = self.modules.get(&module)?;
+            let shown = match found.shown.get(name) {
+                Some(path) => self.resolve(&module, path),
+                None => self.shown_whole(&module, name),
+            };
+            return Some(shown.unwrap_or(module));
         }
         Some(module)
+    }
+
+    /// The file that defines a name which a module shows by `pub use …::*`.
+    fn shown_whole(&self, module: &Module, name: &String) -> Option<Module> {
+        let found = self.modules.get(module)?;
+        if found.defined.contains(name) {
+            return None;
+        }
+        found.shown_whole.iter().find_map(|path| {
+            let shown = self.resolve(module, path)?;
+            let found = self.modules.get(&shown)?;
+            match found.shown.get(name) {
+                Some(path) => self.resolve(&shown, path),
+                None if found.defined.contains(name) => Some(shown),
+                None => self.shown_whole(&shown, name),
+            }
+        })
     }
 
     /// The module in which a path begins, and what is left of the path.
@@ -253,7 +278,43 @@ mod tests {
     }
 
     #[test]
-    fn files_that_use_each_other_are_a_cycle() {
+    fn what_is_shown_and_used_in_one_file_is_used() {
+        let text = "mod inner; pub use inner::Thing; struct Whole(Thing);";
+        let found = uses(&[("a", text), ("a::inner", "pub struct Thing;")]);
+        assert_eq!(found, ["a -> a::inner"]);
+    }
+
+    #[test]
+    fn to_show_what_is_of_others_is_to_use_it() {
+        let found = uses(&[
+            ("a", "pub use crate::b::Thing; pub(crate) use crate::c::*;"),
+            ("b", "pub struct Thing;"),
+            ("c", "pub struct Other;"),
+            ("d", "use crate::a::Thing; fn f() { crate::a::Other }"),
+        ]);
+        assert_eq!(found, ["a -> b", "a -> c", "d -> b", "d -> c"]);
+    }
+
+    #[test]
+    fn everything_shown_is_looked_through() {
+        let found = uses(&[
+            ("a", "mod inner; pub use inner::*; pub struct Own;"),
+            ("a::inner", "mod deep; pub use deep::*; pub struct Thing;"),
+            ("a::inner::deep", "pub struct Deep;"),
+            ("b", "use crate::a::{Deep, Own, Thing};"),
+        ]);
+        assert_eq!(found, ["b -> a", "b -> a::inner", "b -> a::inner::deep"]);
+    }
+
+    #[test]
+    fn the_arguments_of_macros_are_read() {
+        let text = "use crate::c; fn f() { println!(\"{}\", [crate::b::g(1), c::h()]) }";
+        let found = uses(&[("a", text), ("b", ""), ("c", "")]);
+        assert_eq!(found, ["a -> b", "a -> c"]);
+    }
+
+    #[test]
+    fn files_that_use_each_other_are_a_circle() {
         let sources = sources(&[
             ("a", "use crate::b::B;"),
             ("b", "use crate::c::C;"),
@@ -261,7 +322,7 @@ mod tests {
             ("d", ""),
             ("e", "use crate::a::A;"),
         ]);
-        assert_eq!(sources.cycles(), [["a", "b", "c"]]);
+        assert_eq!(sources.circles(), ["a -> b", "b -> c", "c -> a"]);
     }
 
     #[test]

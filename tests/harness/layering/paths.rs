@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemUse, UseTree, Visibility};
 
@@ -11,6 +12,10 @@ pub(super) struct Found {
     pub(super) paths: BTreeSet<Vec<String>>,
     /// By the name under which it is shown: what `pub use` names.
     pub(super) shown: BTreeMap<String, Vec<String>>,
+    /// The modules of which everything is shown.
+    pub(super) shown_whole: BTreeSet<Vec<String>>,
+    /// What the file itself defines.
+    pub(super) defined: BTreeSet<String>,
 }
 
 /// `name` is what the crate's binary calls its library.
@@ -23,6 +28,8 @@ pub(super) fn find(file: &syn::File, name: &str) -> Found {
     for item in &file.items {
         if let Item::Use(item) = item {
             visitor.import(item);
+        } else {
+            visitor.found.defined.extend(defined(item));
         }
     }
     visitor.visit_file(file);
@@ -45,6 +52,50 @@ impl Visitor<'_> {
         leaves(&item.tree, &mut Vec::new(), &mut names);
         for (name, path) in names {
             self.imported.insert(name, self.absolute(path));
+        }
+    }
+
+    /// Something in the file is called by this path.
+    fn names(&mut self, mut segments: Vec<String>) {
+        // The beginning may be what was imported.
+        match segments.first().and_then(|first| self.imported.get(first)) {
+            Some(imported) => drop(segments.splice(..1, imported.iter().cloned())),
+            None if segments.len() < 2 => return,
+            None => {}
+        }
+        let path = self.absolute(segments);
+        self.found.paths.insert(path);
+    }
+
+    /// What a macro does with its arguments is not known: whatever looks like a path is one.
+    fn visit_tokens(&mut self, tokens: TokenStream) {
+        let mut path = Vec::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(name) => {
+                    if colons != 2 && !path.is_empty() {
+                        self.names(std::mem::take(&mut path));
+                    }
+                    path.push(name.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => {
+                    colons += 1;
+                }
+                other => {
+                    if !path.is_empty() {
+                        self.names(std::mem::take(&mut path));
+                    }
+                    colons = 0;
+                    if let TokenTree::Group(group) = other {
+                        self.visit_tokens(group.stream());
+                    }
+                }
+            }
+        }
+        if !path.is_empty() {
+            self.names(path);
         }
     }
 
@@ -72,6 +123,8 @@ impl<'a> Visit<'a> for Visitor<'_> {
             let path = self.absolute(path);
             if matches!(item.vis, Visibility::Inherited) {
                 self.found.paths.insert(path);
+            } else if name == "*" {
+                self.found.shown_whole.insert(path);
             } else {
                 self.found.shown.insert(name, path);
             }
@@ -83,16 +136,13 @@ impl<'a> Visit<'a> for Visitor<'_> {
 
     fn visit_path(&mut self, path: &'a syn::Path) {
         let segments = path.segments.iter().map(|one| one.ident.to_string());
-        let mut segments: Vec<String> = segments.collect();
-        if segments.len() > 1 {
-            // The beginning may be a module that was imported.
-            if let Some(imported) = segments.first().and_then(|first| self.imported.get(first)) {
-                segments.splice(..1, imported.iter().cloned());
-            }
-            let path = self.absolute(segments);
-            self.found.paths.insert(path);
-        }
+        self.names(segments.collect());
         visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, called: &'a syn::Macro) {
+        self.visit_tokens(called.tokens.clone());
+        visit::visit_macro(self, called);
     }
 }
 
@@ -131,6 +181,23 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
                 .parse_args::<syn::Path>()
                 .is_ok_and(|path| path.is_ident("test"))
     })
+}
+
+/// The name that an item defines in its module.
+fn defined(item: &Item) -> Option<String> {
+    let name = match item {
+        Item::Const(item) => &item.ident,
+        Item::Enum(item) => &item.ident,
+        Item::Fn(item) => &item.sig.ident,
+        Item::Mod(item) => &item.ident,
+        Item::Static(item) => &item.ident,
+        Item::Struct(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        Item::Union(item) => &item.ident,
+        _ => return None,
+    };
+    Some(name.to_string())
 }
 
 fn attributes(item: &Item) -> &[Attribute] {
