@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::plan_metrics::{PlanMetrics, UNIDENTIFIED};
 use super::response_writer::Sent;
-use super::write_pace::WriteFault;
 use super::tls::HandshakeFault;
+use super::write_pace::WriteFault;
 use crate::auth::{ConsumerId, plan_of_token};
 use crate::config::Config;
 use crate::context::RequestContext;
