@@ -311,6 +311,37 @@ async fn a_certificate_stands_for_a_consumer() {
 }
 
 #[tokio::test]
+async fn who_shows_a_certificate_does_not_wait_for_those_who_guess_keys() {
+    const KEY: &str = "a-key-of-the-wallet";
+    let consumers = json!([
+        {"id": "bots", "certificates": ["CN=bot-1"]},
+        {"id": "wallet", "keys": [KEY]},
+    ]);
+    let port = Port::start("optional", |config| config.set("consumers", consumers)).await;
+    let bot = client(Some(&port.authority.issue("bot-1", &[])));
+    let unknown = client(Some(&port.authority.issue("bot-2", &[])));
+    let at = async |client: &reqwest::Client, path: &str, key: Option<&str>| {
+        let port = port.gateway.tls_address().port();
+        let request = client.post(format!("https://localhost:{port}{path}"));
+        let mut request = request.header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let request = request.body(call("getSlot", &json!([])));
+        request.send().await.unwrap().status().as_u16()
+    };
+    for guess in 0..20 {
+        let key = format!("a-guess-of-somebody-{guess}");
+        at(&client(None), "/rpc", Some(&key)).await;
+    }
+    assert_eq!(at(&bot, "/rpc", None).await, 200);
+    assert_eq!(at(&bot, "/rpc", Some(KEY)).await, 429, "a new key");
+    assert_eq!(at(&bot, "/rpc", Some("another-guess")).await, 429);
+    assert_eq!(at(&bot, &format!("/{KEY}"), None).await, 429);
+    assert_eq!(at(&unknown, "/rpc", None).await, 429, "nobody's");
+}
+
+#[tokio::test]
 async fn a_socket_belongs_to_whom_its_certificate_names() {
     let consumers = json!([{"id": "bots", "certificates": ["CN=bot-1"]}]);
     let port = Port::start("required", |config| config.set("consumers", consumers)).await;

@@ -127,19 +127,25 @@ pub(super) fn identify(
     };
     let wait = has_to_wait(&credentials, address, snapshot, allowances);
     let was_right = |key| address.is_some_and(|address| allowances.was_right(address, key));
+    // Nothing is looked up for those who cannot be let through.
     if let Some(retry_after) = wait
+        && credentials.certificate.is_none()
         && !credentials.shown_keys().any(was_right)
     {
         return Err(guessed(retry_after));
     }
-    let Identity { consumer, key } = snapshot.consumers.identity(&credentials)?;
-    if let (Some(address), Some(key)) = (address, key) {
-        // A path may hold a guess beside a key that was right.
-        if let Some(retry_after) = wait
-            && !was_right(key)
-        {
+    let identity = snapshot.consumers.identity(&credentials);
+    if let Some(retry_after) = wait {
+        // A path may hold a guess beside a key that was right, and a certificate come with one.
+        let is_known = identity
+            .as_ref()
+            .is_ok_and(|identity| identity.key.is_none_or(was_right));
+        if !is_known {
             return Err(guessed(retry_after));
         }
+    }
+    let Identity { consumer, key } = identity?;
+    if let (Some(address), Some(key)) = (address, key) {
         allowances.right_key(address, key);
     }
     if let Some(plan) = snapshot.plan(consumer.as_ref()) {
@@ -157,7 +163,8 @@ pub(super) fn identify(
     Ok(consumer)
 }
 
-/// How long an address that has shown many wrong keys waits before it may show another one.
+/// How long an address that has shown many wrong keys waits before it may show another one. A certificate
+/// is no guess.
 fn has_to_wait(
     credentials: &Credentials<'_>,
     address: Option<IpAddr>,
