@@ -15,7 +15,7 @@ use crate::upstream::health::diagnosis::{Diagnosis, cure};
 use crate::upstream::state::concurrency::ConcurrencyStatus;
 use crate::upstream::state::errors::RecentErrors;
 use crate::upstream::state::hold_off::{Hold, HoldCause, is_unknown};
-use crate::upstream::state::member::UpstreamPolicy;
+use crate::upstream::state::upstream_policy::UpstreamPolicy;
 use crate::upstream::{BreakerState, EndpointState, Health, Upstream};
 
 /// All upstreams.

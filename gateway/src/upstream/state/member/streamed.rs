@@ -9,7 +9,8 @@ use perijove_core::Slot;
 use perijove_core::telemetry::seconds;
 use tokio::time::Instant;
 
-use super::{AttemptOutcome, Member, shown};
+use super::trouble_log::shown;
+use super::{AttemptOutcome, Member};
 use crate::solana::{Class, FaultKind, Penalty, Verdict};
 use crate::upstream::health::diagnosis::cure;
 use crate::upstream::state::breaker::Trial;

@@ -1,0 +1,94 @@
+//! What an upstream shows of its slots, compared with the others.
+
+use std::time::Duration;
+
+use perijove_core::{Commitment, Slot};
+use tokio::time::Instant;
+
+use super::Member;
+use crate::upstream::health::slot_look::{SightingSource, SlotLook};
+use crate::upstream::health::tracker::{Health, Tracker};
+
+/// An answer this many slots old is from a cache of the provider's, or from another cluster.
+const ODD: u64 = 1000;
+
+impl Member {
+    /// A live answer named its slot. Most name one that is known already, which matters only for an
+    /// upstream that should have advanced.
+    pub(in crate::upstream) fn heard_slot(
+        &self,
+        commitment: Commitment,
+        slot: Slot,
+        latency: Duration,
+        now: Instant,
+    ) {
+        let stand = self.live.stand();
+        let known = stand.seen(commitment).map(|seen| seen.slot);
+        let new = known.is_none_or(|known| slot > known);
+        let started = now.checked_sub(latency).unwrap_or(now);
+        let behind = known.map_or(0, |known| slot.lag_behind(known));
+        if behind > self.policy.health.exclude_lag {
+            // A single answer may come from one node of many; a metered upstream, whose probes are
+            // half a minute apart, is probed again at once.
+            self.live.look_soon.notify_one();
+        }
+        let odd = behind > ODD;
+        // One that has jumped is believed again as soon as it shows where it is.
+        let suspect = self.live.health() == Health::Suspect;
+        if !new && !odd && !suspect && !stand.is_in_question(started) {
+            return;
+        }
+        drop(stand);
+        if new {
+            self.live.freshen(commitment);
+        }
+        self.look(&SlotLook::one(
+            SightingSource::Answer,
+            commitment,
+            slot,
+            started,
+            now,
+        ));
+    }
+
+    /// Whether an answer that was read at this slot is further behind the tip than an upstream may
+    /// be. Whatever is no older than the newest that the upstream has shown is judged with the
+    /// upstream itself.
+    pub(in crate::upstream) fn is_outdated(
+        &self,
+        slot: Slot,
+        commitment: Commitment,
+        now: Instant,
+    ) -> bool {
+        let current = || {
+            self.live
+                .slot(commitment)
+                .is_some_and(|known| slot >= known)
+        };
+        if self.live.health() == Health::Healthy && current() {
+            return false;
+        }
+        let tip = self.cluster.tip(commitment, now);
+        tip.is_some_and(|tip| slot.lag_behind(tip) > self.policy.health.exclude_lag)
+    }
+
+    /// Compares an observation with the other upstreams.
+    pub(in crate::upstream) fn look(&self, look: &SlotLook) {
+        self.judge(look, |_| {});
+    }
+
+    /// The same with what else the observation showed, for a single verdict on all of it.
+    pub(in crate::upstream) fn judge(&self, look: &SlotLook, findings: impl FnOnce(&mut Tracker)) {
+        let now = look.at;
+        let peers = self.cluster.peers(self.live.id(), now);
+        let mut ask = false;
+        self.live.track(&self.policy.health, now, |tracker| {
+            ask = tracker.look(look, &peers);
+            findings(tracker);
+        });
+        if ask {
+            self.live.question(now);
+        }
+        self.cluster.tick(now);
+    }
+}
