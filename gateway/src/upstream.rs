@@ -57,9 +57,8 @@ pub use client::{ReplyTo, RpcRequest, WireRequest};
 pub use health::tracker::Health;
 pub use selection::attempt::attempt;
 pub use selection::pool::{Pool, PoolError, SharedParts};
-pub use selection::select::{
-    CallRequirements, Candidate, Candidates, FailureReporter, Outlook, Paused,
-};
+pub use selection::requirements::CallRequirements;
+pub use selection::select::{Candidate, Candidates, FailureReporter, Outlook, Paused};
 pub use state::attempt_outcome::AttemptOutcome;
 pub use state::breaker::BreakerState;
 pub use state::endpoint_state::EndpointState;

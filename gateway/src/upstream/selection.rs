@@ -1,6 +1,10 @@
 //! Which upstreams a call may go to, and in which order.
 
 pub(super) mod attempt;
+mod given;
+mod obstacle;
 pub(super) mod pool;
+mod random_pair;
+pub(super) mod requirements;
 pub(super) mod score;
 pub(super) mod select;
