@@ -46,6 +46,14 @@ impl<'a> CacheableCall<'a> {
         })
     }
 
+    /// The same in the background: nobody is shown its answer.
+    pub(super) fn unseen(self) -> Self {
+        Self {
+            session: self.session.unseen(),
+            ..self
+        }
+    }
+
     /// Whether earlier answers will do.
     pub(super) fn reads(&self) -> bool {
         self.request.cache_use == CacheUse::Normal

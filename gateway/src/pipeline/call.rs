@@ -175,8 +175,12 @@ async fn dispatch_and_store(
     (delivered, attempt_summary)
 }
 
-/// Steps 10 and 11 in the background, unless an identical call is in flight already.
+/// Steps 10 and 11 in the background, unless an identical call is in flight already, or the answer
+/// to an identical refresh still streams in: nobody follows that any more, but it will be stored.
 fn refresh(cacheable: &CacheableCall<'_>) {
+    let FlightRole::Lead(refreshing) = cacheable.join_refresh() else {
+        return;
+    };
     let FlightRole::Lead(leader) = cacheable.join_flight() else {
         return;
     };
@@ -195,10 +199,12 @@ fn refresh(cacheable: &CacheableCall<'_>) {
     let (call, call_plan) = (cacheable.call.clone(), Arc::clone(cacheable.call_plan));
     drop(tokio::spawn(async move {
         if let Some(cacheable) = CacheableCall::of(&request, &call, &call_plan) {
+            let cacheable = cacheable.unseen();
             let (delivered, attempt_summary) =
                 dispatch_and_store(&cacheable, Some(leader), None).await;
             cacheable.read_to_the_end(delivered, &attempt_summary).await;
         }
+        refreshing.settle(());
     }));
 }
 

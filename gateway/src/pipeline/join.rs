@@ -6,7 +6,7 @@ use tokio::time::timeout_at;
 use super::cache_use::CacheUse;
 use super::cacheable::CacheableCall;
 use super::shared_outcome::SharedOutcome;
-use crate::cache::{FlightRole, FollowerOutcome, Leader};
+use crate::cache::{FlightRole, FollowerOutcome, Leader, SingleFlight};
 use crate::solana::{self, SlotView};
 
 /// Leaders that may fail before a follower stops waiting.
@@ -61,7 +61,15 @@ impl CacheableCall<'_> {
 
     /// Joins an identical call in flight, if it did not begin too long ago.
     pub(super) fn join_flight(&self) -> FlightRole<SharedOutcome> {
-        let single_flight = &self.request.pipeline.single_flight;
+        self.join_one_of(&self.request.pipeline.single_flight)
+    }
+
+    /// Joins an identical refresh whose answer is not stored yet, if it did not begin too long ago.
+    pub(super) fn join_refresh(&self) -> FlightRole<()> {
+        self.join_one_of(&self.request.pipeline.refreshes)
+    }
+
+    fn join_one_of<T>(&self, single_flight: &SingleFlight<T>) -> FlightRole<T> {
         let Some(view) = self.view() else {
             return single_flight.join(self.keys.in_flight);
         };

@@ -19,6 +19,8 @@ pub struct Pipeline {
     pub cache: TieredCache,
     pub allowances: Allowances,
     pub(super) single_flight: SingleFlight<SharedOutcome>,
+    /// Refreshes in the background, until their answer is stored.
+    pub(super) refreshes: SingleFlight<()>,
     pub(super) call_plans: CallPlans,
     pub(super) forgotten: Forgotten,
     pub(super) origins: QuoteOrigins,
@@ -37,6 +39,7 @@ impl Pipeline {
             cache,
             allowances: Allowances::default(),
             single_flight: SingleFlight::default(),
+            refreshes: SingleFlight::default(),
             call_plans: CallPlans::default(),
             forgotten: Forgotten::default(),
             origins: QuoteOrigins::default(),

@@ -4,7 +4,7 @@ use perijove_tests::client::{call, raw};
 use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::sandbox::accounts::{Nature, keys};
 use perijove_tests::sandbox::sight::Level;
-use perijove_tests::sandbox::{Fault, Kind};
+use perijove_tests::sandbox::{Fault, Kind, StallAfter};
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -71,5 +71,22 @@ async fn an_old_large_answer_is_renewed_though_nobody_waits_for_the_new_one() {
         (reply.cache() == "hit" && reply.result() == said).then_some(())
     })
     .await;
+    assert_eq!(stage.cluster().hits(MANY), 2);
+}
+
+#[tokio::test]
+async fn while_a_new_large_answer_arrives_the_old_one_is_given_and_nobody_else_is_asked() {
+    let config = |config| streaming(config).set("cache.stale_while_revalidate", 4);
+    let stage = Stage::single_with(config).await;
+    let old = stage.asks(MANY, &large()).await;
+    stage.advance(3).await;
+    let stall = Kind::Stall {
+        after: StallAfter::Half,
+    };
+    stage.v(0).fault(Fault::from(stall).on(MANY));
+    for _ in 0..100 {
+        let reply = stage.ask(MANY, &large()).await;
+        assert_eq!((reply.cache(), reply.json()), ("stale", old.clone()));
+    }
     assert_eq!(stage.cluster().hits(MANY), 2);
 }

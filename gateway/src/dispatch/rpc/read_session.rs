@@ -26,6 +26,8 @@ pub struct ReadSession {
     step_back: u64,
     /// In a batch, the floor when it began: later ones are not for its calls.
     begun: Option<Heads>,
+    /// Nobody is shown what is answered.
+    unseen: bool,
 }
 
 /// What one client was shown at each commitment before a moment.
@@ -74,6 +76,7 @@ impl ReadSession {
             at: memory.floors.moment(now, selection.floor_ttl),
             step_back: selection.step_back,
             begun: None,
+            unseen: false,
         }
     }
 
@@ -82,6 +85,15 @@ impl ReadSession {
     pub fn since(self, shown: &ShownHeads) -> Self {
         let begun = shown.0.get(self.commitment.index()).copied();
         Self { begun, ..self }
+    }
+
+    /// The same for a call whose answer goes to the cache only: it shows the client nothing.
+    #[must_use]
+    pub fn unseen(self) -> Self {
+        Self {
+            unseen: true,
+            ..self
+        }
     }
 
     /// What a result says about the head of the chain, where that matters. The result may be cut
@@ -104,6 +116,9 @@ impl ReadSession {
 
     /// Records that the client is shown these numbers.
     pub fn tell(&self, heads: &Heads) -> ToldHeads {
+        if self.unseen {
+            return self.shows(heads);
+        }
         let Some(floor) = &self.floor else {
             return ToldHeads::default();
         };
