@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::structure::is_one_container;
+use super::structure::one_container;
 use crate::jsonrpc::cursor::Cursor;
 
 /// How Agave's answers begin.
@@ -57,9 +57,10 @@ fn leading_digits(text: &[u8]) -> usize {
 fn is_one_value(text: &[u8]) -> bool {
     let container = matches!(text.first(), Some(b'{' | b'['));
     if container && text.len() > READ_WHOLE {
-        return is_one_container(text)
-            && has_no_forbidden_bytes(text)
-            && (text.len() > LOOK_AT_PAIRS || !has_odd_pairs(text) || is_json(text));
+        return one_container(text).is_some_and(|container| {
+            (container.is_plain || has_only_allowed_bytes(text))
+                && (text.len() > LOOK_AT_PAIRS || !has_odd_pairs(text) || is_json(text))
+        });
     }
     is_json(text)
 }
@@ -72,20 +73,14 @@ fn is_json(text: &[u8]) -> bool {
     whole && std::str::from_utf8(text).is_ok()
 }
 
-/// Whether there are no control characters, all escapes are valid, and all is UTF-8. The first pass
-/// takes as many bytes at once as the processor can, and is the only one for nearly all answers.
-/// White space between tokens counts as forbidden here: answers with white space are parsed token
-/// by token.
+/// Whether there are no control characters, all escapes are valid, and all is UTF-8, for texts that are
+/// not plain. White space between tokens counts as forbidden here: answers with white space are parsed
+/// token by token.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "without a branch the compiler takes many bytes at once"
 )]
-fn has_no_forbidden_bytes(text: &[u8]) -> bool {
-    let suspicious = |byte: u8| (byte.cast_signed() < 0x20) | (byte == b'\\');
-    let any = || text.iter().fold(false, |any, byte| any | suspicious(*byte));
-    if !pulp::Arch::new().dispatch(any) {
-        return true;
-    }
+fn has_only_allowed_bytes(text: &[u8]) -> bool {
     let control = text.iter().fold(false, |any, byte| any | (*byte < 0x20));
     !control && std::str::from_utf8(text).is_ok() && has_only_escapes_that_exist(text)
 }
