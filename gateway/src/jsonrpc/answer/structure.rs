@@ -21,7 +21,8 @@ pub(super) struct OneContainer {
 pub(super) fn one_container(text: &[u8]) -> Option<OneContainer> {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = pulp::x86::V3::try_new() {
-        return simd.vectorize(x86_64::Scan { simd, text });
+        let is_plain = simd.vectorize(x86_64::Scan { simd, text })?;
+        return Some(OneContainer { is_plain });
     }
     by_tokens(text)
 }

@@ -10,8 +10,6 @@ use std::arch::x86_64::__m256i;
 use pulp::NullaryFnOnce;
 use pulp::x86::V3;
 
-use super::OneContainer;
-
 const BLOCK: usize = 64;
 const HALF: usize = BLOCK / 2;
 
@@ -21,7 +19,8 @@ pub(super) struct Scan<'a> {
 }
 
 impl NullaryFnOnce for Scan<'_> {
-    type Output = Option<OneContainer>;
+    /// Whether all of it is plain; `None` if it is not one container.
+    type Output = Option<bool>;
 
     #[inline(always)]
     fn call(self) -> Self::Output {
@@ -46,9 +45,7 @@ impl NullaryFnOnce for Scan<'_> {
         }
         let closes = matches!(self.text.last(), Some(b'}' | b']'));
         let whole = closes && walk.is_over() && walk.in_string == 0;
-        whole.then_some(OneContainer {
-            is_plain: !walk.suspicious,
-        })
+        whole.then_some(!walk.suspicious)
     }
 }
 
