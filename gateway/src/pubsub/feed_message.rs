@@ -1,6 +1,8 @@
 //! Messages of an upstream, parsed as far as the gateway needs; results remain the upstream's
 //! bytes.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use perijove_core::Slot;
 use serde::Deserialize;
@@ -16,10 +18,7 @@ const LONGEST_WORD: usize = 32;
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FeedMessage {
-    Notification {
-        subscription: u64,
-        result: Bytes,
-    },
+    Notification(FeedNotification),
     /// The answer to a request of the gateway.
     Answer {
         id: u64,
@@ -27,8 +26,20 @@ pub(super) enum FeedMessage {
     },
 }
 
+/// A notification as an upstream sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FeedNotification {
+    /// The upstream's number of the subscription.
+    pub(super) subscription: u64,
+    /// By the method that it names; `None`: that of no notification, or none at all.
+    pub(super) kind: Option<SubscriptionKind>,
+    pub(super) result: Bytes,
+}
+
 #[derive(Deserialize)]
 struct Raw<'a> {
+    #[serde(borrow)]
+    method: Option<Cow<'a, str>>,
     #[serde(borrow)]
     params: Option<Params<'a>>,
     id: Option<u64>,
@@ -57,10 +68,12 @@ struct RawError<'a> {
 pub(super) fn read(text: &Bytes) -> Option<FeedMessage> {
     let raw: Raw<'_> = serde_json::from_slice(text).ok()?;
     if let Some(params) = raw.params {
-        return Some(FeedMessage::Notification {
+        let kind = raw.method.as_deref().and_then(SubscriptionKind::notified);
+        return Some(FeedMessage::Notification(FeedNotification {
             subscription: params.subscription,
+            kind,
             result: text.slice_ref(params.result.get().as_bytes()),
-        });
+        }));
     }
     let id = raw.id?;
     let result = match (raw.result, raw.error) {
@@ -177,7 +190,7 @@ mod tests {
             let text = Bytes::from([parts.concat().as_bytes(), &noise].concat());
             let _checked = is_garbage(&text);
             for whole in [text.clone(), wrapped(&text)] {
-                if let Some(FeedMessage::Notification { result, .. }) = read(&whole) {
+                if let Some(FeedMessage::Notification(FeedNotification { result, .. })) = read(&whole) {
                     let (_, _, _) = (slot(&result), with_context(&result), SlotInfo::read(&result));
                     let told = [&head(SubscriptionKind::Logs, &result, None)[..], b"7}}"].concat();
                     prop_assert!(serde_json::from_slice::<IgnoredAny>(&told).is_ok());
@@ -218,10 +231,11 @@ mod tests {
         let notification = Bytes::from_static(
             br#"{"jsonrpc":"2.0","method":"slotNotification","params":{"result":{"slot":5,"parent":4,"root":1},"subscription":3}}"#,
         );
-        let Some(FeedMessage::Notification {
+        let Some(FeedMessage::Notification(FeedNotification {
             subscription: 3,
+            kind: Some(SubscriptionKind::Slot),
             result,
-        }) = read(&notification)
+        })) = read(&notification)
         else {
             panic!()
         };
@@ -254,6 +268,26 @@ mod tests {
                 None,
                 "{garbage}"
             );
+        }
+    }
+
+    #[test]
+    fn a_notification_is_of_the_kind_that_its_method_says() {
+        let kind = |method: &str| {
+            let text = format!(r#"{{{method}"params":{{"result":5,"subscription":3}}}}"#);
+            match read(&Bytes::from(text)) {
+                Some(FeedMessage::Notification(notification)) => notification.kind,
+                other => panic!("{method}: {other:?}"),
+            }
+        };
+        for known in SubscriptionKind::ALL {
+            let method = format!(r#""method":"{}","#, known.notification());
+            assert_eq!(kind(&method), Some(known));
+        }
+        let spelled = r#""method":"\u0072ootNotification","#;
+        assert_eq!(kind(spelled), Some(SubscriptionKind::Root));
+        for none in ["", r#""method":"x","#, r#""method":"slotSubscribe","#] {
+            assert_eq!(kind(none), None, "{none}");
         }
     }
 

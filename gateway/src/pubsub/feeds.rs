@@ -328,9 +328,8 @@ impl Feeds {
         match closed {
             CloseReason::Unused => {}
             CloseReason::Unreachable { retry_after } => standing.failed(*retry_after, now),
-            CloseReason::Upstream { .. } | CloseReason::Silent | CloseReason::Garbled => {
-                standing.lost(now);
-            }
+            CloseReason::Upstream { .. } | CloseReason::Silent => standing.lost(now),
+            CloseReason::Garbled => standing.garbled(now),
         }
         if !known.topics.is_empty()
             || !matches!(

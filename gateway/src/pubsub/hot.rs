@@ -57,18 +57,14 @@ impl HotAccountFollower {
         let snapshot = self.hub.published.load();
         while let Some(item) = self.outbox.take() {
             let told = feed_message::read(&item.into_text());
-            let Some(FeedMessage::Notification {
-                subscription,
-                result,
-            }) = told
-            else {
+            let Some(FeedMessage::Notification(told)) = told else {
                 continue;
             };
-            if let Some((hot, topic)) = self.followed.get(&subscription)
+            if let Some((hot, topic)) = self.followed.get(&told.subscription)
                 && let Some(teller) = topic.teller()
             {
                 let pipeline = &self.hub.pipeline;
-                pipeline.keep_heard(&snapshot, hot, &result, &teller);
+                pipeline.keep_heard(&snapshot, hot, &told.result, &teller);
             }
         }
     }

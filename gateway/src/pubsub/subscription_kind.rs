@@ -73,6 +73,13 @@ impl SubscriptionKind {
         name
     }
 
+    /// The kind whose notifications name this method.
+    pub(super) fn notified(method: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| method == kind.notification())
+    }
+
     /// The label in metrics and in `/status`.
     pub(super) const fn label(self) -> &'static str {
         match self {

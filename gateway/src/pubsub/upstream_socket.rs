@@ -2,6 +2,7 @@
 //! to its topics, and the gateway's own `slotSubscribe` (the beacon) shows that it is alive.
 
 pub(super) mod dial;
+mod early;
 pub(super) mod messages;
 mod orders;
 mod pulse;
@@ -25,7 +26,7 @@ use self::orders::OrderQueue;
 use self::pulse::{Pulse, PulseState};
 use self::subscription_table::{PendingRequest, SubscriptionTable};
 use super::delivered::NotificationVerdict;
-use super::feed_message::{self, FeedMessage, SlotInfo};
+use super::feed_message::{self, FeedMessage, FeedNotification, SlotInfo};
 use super::hub::Hub;
 use super::topic::{MissedRange, NotificationOutcome, Topic};
 use crate::config::FeedLimits;
@@ -227,10 +228,7 @@ impl OpenSocket {
         };
         self.pulse.heard(now);
         match feed_message::read(&text) {
-            Some(FeedMessage::Notification {
-                subscription,
-                result,
-            }) => self.notified(subscription, &result, now),
+            Some(FeedMessage::Notification(notification)) => self.notified(&notification, now),
             Some(FeedMessage::Answer { id, result }) => self.answered(id, result, now),
             // A notification may have been intended.
             None if feed_message::is_garbage(&text) => return Err(CloseReason::Garbled),
@@ -250,6 +248,17 @@ impl OpenSocket {
             serde_json::from_slice::<u64>(&result)
                 .map_err(|_no_number| RpcError::new(-32603, "Internal error"))
         });
+        let taken = |number: &u64| self.table.taken_by_another(*number, &asked);
+        if let Some(other) = subscription.as_ref().ok().and_then(taken) {
+            tracing::info!(
+                upstream = self.line.upstream.id(),
+                method = asked.kind().subscribe(),
+                other = other.subscribe(),
+                "upstream gave two different subscriptions the same number"
+            );
+            self.garbled = true;
+            return;
+        }
         match (asked, subscription) {
             (PendingRequest::Beacon, Ok(subscription)) => {
                 self.table.has_beacon(subscription);
@@ -278,12 +287,23 @@ impl OpenSocket {
             (PendingRequest::Given(_), Err(_)) => {}
         }
         // Some upstreams notify before they have confirmed a subscription.
-        for (subscription, result) in self.table.early() {
-            self.notified(subscription, &result, now);
+        for notification in self.table.early() {
+            self.notified(&notification, now);
         }
     }
 
-    fn notified(&mut self, subscription: u64, result: &Bytes, now: Instant) {
+    fn notified(&mut self, notification: &FeedNotification, now: Instant) {
+        let FeedNotification {
+            subscription,
+            kind,
+            result,
+        } = notification;
+        let subscription = *subscription;
+        let expected = self.table.kind(subscription);
+        if expected.is_some() && *kind != expected {
+            self.garbled = true;
+            return;
+        }
         if self.table.is_beacon(subscription) {
             if let Some(info) = SlotInfo::read(result).filter(|_| self.is_possible(result)) {
                 let newest = self.line.slot.fetch_max(info.slot, Ordering::AcqRel);
@@ -295,7 +315,7 @@ impl OpenSocket {
                 }
             }
         } else if !self.table.knows(subscription) {
-            self.table.keep_early(subscription, result);
+            self.table.keep_early(notification);
             return;
         }
         for topic in self.table.topics(subscription) {

@@ -41,6 +41,8 @@ enum Fitness {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FeedRank {
     fitness: Fitness,
+    /// It has sent invalid messages lately.
+    distrusted: bool,
     /// Own nodes come first, whatever their tier.
     metered: bool,
     tier: Tier,
@@ -48,7 +50,7 @@ pub(super) struct FeedRank {
 
 impl FeedRank {
     /// `None`: it must not be used.
-    pub(super) fn of(upstream: &Upstream) -> Option<Self> {
+    fn of(upstream: &Upstream, distrusted: bool) -> Option<Self> {
         let fitness = match upstream.health() {
             Health::WrongCluster => return None,
             Health::Healthy => Fitness::Fit,
@@ -57,6 +59,7 @@ impl FeedRank {
         };
         Some(Self {
             fitness,
+            distrusted,
             metered: upstream.settings().metered,
             tier: upstream.tier(),
         })
@@ -79,6 +82,13 @@ fn allows(upstream: &Upstream, kind: SubscriptionKind) -> bool {
 }
 
 impl Feeds {
+    /// How good an upstream is now; `None`: it must not be used.
+    pub(super) fn rank(&self, upstream: &Upstream, now: Instant) -> Option<FeedRank> {
+        let standing = self.standing.get(upstream.id());
+        let distrusted = standing.is_some_and(|standing| standing.is_distrusted(now));
+        FeedRank::of(upstream, distrusted)
+    }
+
     /// The best place for a topic that is on no socket, or that is to leave its socket: then only a
     /// strictly better one, so that it does not move to and fro.
     pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> FeedChoice {
@@ -93,7 +103,7 @@ impl Feeds {
         let leaves = here.and_then(|here| here.leaves);
         let better_off = |upstream: &Upstream, rank: FeedRank| match leaves {
             Some(MoveCause::Better) => {
-                let there = here.and_then(|here| FeedRank::of(&here.upstream));
+                let there = here.and_then(|here| self.rank(&here.upstream, now));
                 there.is_none_or(|there| rank < there)
                     && self.fit_for(upstream, now) >= Some(PROVEN)
             }
@@ -106,7 +116,7 @@ impl Feeds {
             if !allows(upstream, topic.kind()) || refused(upstream) {
                 continue;
             }
-            let Some(rank) = FeedRank::of(upstream) else {
+            let Some(rank) = self.rank(upstream, now) else {
                 continue;
             };
             if here.is_some_and(|here| Arc::ptr_eq(&here.upstream, upstream))

@@ -18,6 +18,10 @@ const LASTING: Duration = Duration::from_secs(10);
 /// Failures after which an upstream counts as offering no socket, and for how long.
 const ENOUGH: u32 = 4;
 const GIVEN_UP: Duration = Duration::from_mins(10);
+/// How long other upstreams are preferred to one that has sent invalid messages: doubled with each
+/// time, up to the longest.
+const DISTRUST: Duration = Duration::from_secs(10);
+const LONGEST_DISTRUST: Duration = Duration::from_mins(10);
 /// How long a method counts as missing.
 const LACKS: Duration = Duration::from_mins(5);
 
@@ -28,6 +32,9 @@ pub(super) struct FeedStatus {
     opened_at: Option<Instant>,
     failed_at: Option<Instant>,
     lacks: HashMap<SubscriptionKind, Instant>,
+    /// How often it has sent invalid messages, and until when it is not trusted for that.
+    garbled: u32,
+    trusted_at: Option<Instant>,
     /// Since when it has been healthy.
     pub(super) fit_since: Option<Instant>,
 }
@@ -83,6 +90,24 @@ impl FeedStatus {
         let pause = self.pause();
         self.failures = self.failures.saturating_add(2);
         self.rest(pause, now);
+    }
+
+    /// The same because it sent invalid messages: however long that took, it is a failure.
+    pub(super) fn garbled(&mut self, now: Instant) {
+        let long_ago = |at: Instant| now.saturating_duration_since(at) >= LONGEST_DISTRUST;
+        if self.trusted_at.is_some_and(long_ago) {
+            self.garbled = 0;
+        }
+        let doubled = DISTRUST.saturating_mul(1 << self.garbled.min(16));
+        self.garbled = self.garbled.saturating_add(1);
+        self.trusted_at = Some(now + doubled.min(LONGEST_DISTRUST));
+        self.opened_at = None;
+        self.lost(now);
+    }
+
+    /// Whether others are preferred for what it has sent.
+    pub(super) fn is_distrusted(&self, now: Instant) -> bool {
+        self.trusted_at.is_some_and(|at| now < at)
     }
 
     fn pause(&self) -> Duration {
@@ -168,6 +193,25 @@ mod tests {
             standing.lost(later);
         }
         assert!(standing.may_be_watched(later + LONGEST * 2));
+    }
+
+    #[test]
+    fn others_are_preferred_for_longer_each_time_that_it_sends_invalid_messages() {
+        let (mut standing, mut now) = (FeedStatus::default(), Instant::now());
+        for doubled in [1, 2, 4, 8, 16, 32, 60, 60] {
+            standing.opened(now);
+            now += LASTING * 2;
+            assert!(!standing.is_distrusted(now), "{doubled}");
+            standing.garbled(now);
+            assert!(!standing.may_be_tried(now));
+            let trusted_at = now + DISTRUST * doubled;
+            now += DISTRUST * (doubled - 1);
+            assert!(standing.is_distrusted(now), "{doubled}");
+            now = trusted_at;
+        }
+        now += LONGEST_DISTRUST;
+        standing.garbled(now);
+        assert!(!standing.is_distrusted(now + DISTRUST), "forgotten");
     }
 
     #[test]

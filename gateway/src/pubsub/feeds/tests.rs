@@ -20,6 +20,8 @@ use crate::pubsub::testing::{hub_dialling, hub_dialling_with};
 use crate::pubsub::upstream_socket::dial::{Dialed, SocketDialer, shake};
 use crate::upstream::testing::settings;
 
+mod misdirected;
+
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
 
 /// Hands the other end of each socket to the test.

@@ -57,7 +57,8 @@ impl Feeds {
                 .values()
                 .filter(|known| Arc::ptr_eq(&known.upstream, upstream));
             let behind = own.any(|known| known.behind_since.is_some());
-            let fit = !behind && FeedRank::of(upstream).is_some_and(FeedRank::is_fit);
+            let rank = self.rank(upstream, now);
+            let fit = !behind && rank.is_some_and(FeedRank::is_fit);
             if !self.standing.contains_key(upstream.id()) {
                 self.hub.metrics.feed.begins(upstream.id());
             }
@@ -111,11 +112,11 @@ impl Feeds {
                 .iter()
                 .filter(|upstream| !Arc::ptr_eq(upstream, &known.upstream))
                 .filter(move |upstream| self.fit_for(upstream, now) >= Some(proven))
-                .filter_map(|upstream| FeedRank::of(upstream))
+                .filter_map(|upstream| self.rank(upstream, now))
                 .filter(|rank| rank.is_fit())
                 .min()
         };
-        let Some(rank) = FeedRank::of(&known.upstream) else {
+        let Some(rank) = self.rank(&known.upstream, now) else {
             return Some(MoveCause::Unfit);
         };
         let late = |since: Instant| now.saturating_duration_since(since) >= BEHIND;
@@ -201,7 +202,7 @@ impl Feeds {
             .iter()
             .filter(|upstream| !has_line(upstream) && !upstream.settings().metered)
             .filter(|upstream| self.fit_for(upstream, now).is_some())
-            .filter_map(|upstream| Some((FeedRank::of(upstream)?, upstream)))
+            .filter_map(|upstream| Some((self.rank(upstream, now)?, upstream)))
             .min_by_key(|(rank, _)| *rank);
         if let Some((_, upstream)) = reserve {
             let upstream = Arc::clone(upstream);
@@ -218,7 +219,7 @@ impl Feeds {
                 .any(|known| Arc::ptr_eq(&known.upstream, upstream));
             let standing = self.standing.get(upstream.id());
             let may_be_watched = standing.is_none_or(|standing| standing.may_be_watched(now));
-            let is_free = !upstream.settings().metered && FeedRank::of(upstream).is_some();
+            let is_free = !upstream.settings().metered && self.rank(upstream, now).is_some();
             if is_free && !has_line && may_be_watched {
                 self.open(upstream, now);
             }

@@ -97,7 +97,7 @@ pub(super) async fn ask(
             );
             Err(fault(&error, gathered.status, gathered.summary.outcome))
         }
-        FeedMessage::Notification { .. } => Err(AskFault::NotNow),
+        FeedMessage::Notification(_) => Err(AskFault::NotNow),
     }
 }
 

@@ -5,24 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::pubsub::feed_message::request;
+use super::early::EarlyNotifications;
+use crate::pubsub::feed_message::{FeedNotification, request};
 use crate::pubsub::params::SubscriptionSpec;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::topic::Topic;
 
-/// Notifications kept because their subscription is not known yet.
-const MOST_EARLY: usize = 256;
-/// The same in bytes.
-const MOST_EARLY_BYTES: usize = 16 * 1024 * 1024;
 /// How long the answer to a subscription is expected that nobody wants any more.
 const ABANDONED: Duration = Duration::from_mins(1);
-/// What one counts besides its own bytes where room is shared out.
-const EARLY_OVERHEAD: usize = MOST_EARLY_BYTES / MOST_EARLY;
-
 /// What an answer will refer to.
 #[derive(Debug)]
 pub(super) enum PendingRequest {
@@ -30,6 +23,25 @@ pub(super) enum PendingRequest {
     Topic(Arc<Topic>),
     /// A subscription that is not wanted any more, unless somebody asks for it again.
     Given(SubscriptionSpec),
+}
+
+impl PendingRequest {
+    pub(super) fn kind(&self) -> SubscriptionKind {
+        match self {
+            Self::Beacon => SubscriptionKind::Slot,
+            Self::Topic(topic) => topic.kind(),
+            Self::Given(spec) => spec.kind,
+        }
+    }
+
+    /// Whether it asks for this subscription.
+    fn is_for(&self, spec: &SubscriptionSpec) -> bool {
+        match self {
+            Self::Beacon => *spec == SubscriptionSpec::beacon(),
+            Self::Topic(topic) => *spec == topic.spec,
+            Self::Given(own) => spec == own,
+        }
+    }
 }
 
 /// A request that is not answered.
@@ -61,7 +73,7 @@ pub(super) struct SubscriptionTable {
     beacon: Option<u64>,
     told: HashMap<u64, SmallVec<[Arc<Topic>; 1]>>,
     of_topic: HashMap<u64, u64>,
-    early: Vec<(u64, Bytes)>,
+    early: EarlyNotifications,
     unwanted: Vec<(SubscriptionSpec, u64)>,
 }
 
@@ -154,45 +166,49 @@ impl SubscriptionTable {
         self.told.get(&subscription).cloned().unwrap_or_default()
     }
 
+    /// The kind of the subscription that a number stands for.
+    pub(super) fn kind(&self, subscription: u64) -> Option<SubscriptionKind> {
+        if self.is_beacon(subscription) {
+            return Some(SubscriptionKind::Slot);
+        }
+        let topics = self.told.get(&subscription)?;
+        topics.first().map(|topic| topic.kind())
+    }
+
+    /// The kind of a subscription that a number stands for already, if it is another one than this
+    /// request was for. A node gives one number to equal subscriptions only.
+    pub(super) fn taken_by_another(
+        &self,
+        subscription: u64,
+        request: &PendingRequest,
+    ) -> Option<SubscriptionKind> {
+        let is_another = |spec: &&SubscriptionSpec| !request.is_for(spec);
+        if self.is_beacon(subscription) && !request.is_for(&SubscriptionSpec::beacon()) {
+            return Some(SubscriptionKind::Slot);
+        }
+        let topics = self.told.get(&subscription).into_iter().flatten();
+        let ending = self.unwanted.iter().filter(|(_, id)| *id == subscription);
+        let mut specs = topics
+            .map(|topic| &topic.spec)
+            .chain(ending.map(|(spec, _)| spec));
+        specs.find(is_another).map(|spec| spec.kind)
+    }
+
     /// Keeps a notification that arrived before its subscription was known.
-    pub(super) fn keep_early(&mut self, subscription: u64, result: &Bytes) {
-        if self.asked.is_empty() {
-            return;
-        }
-        self.early.push((subscription, result.clone()));
-        while self.early.len() > MOST_EARLY || self.early_bytes() > MOST_EARLY_BYTES {
-            self.drop_one_early();
-        }
-    }
-
-    fn early_bytes(&self) -> usize {
-        self.early.iter().map(|(_, result)| result.len()).sum()
-    }
-
-    /// Makes room at the expense of the subscription that takes the most of it: one that tells
-    /// without end, perhaps to nobody, must not cost another its only notification.
-    fn drop_one_early(&mut self) {
-        let mut taken: HashMap<u64, usize> = HashMap::new();
-        for (subscription, result) in &self.early {
-            *taken.entry(*subscription).or_default() += result.len() + EARLY_OVERHEAD;
-        }
-        let Some((greediest, _)) = taken.into_iter().max_by_key(|(id, bytes)| (*bytes, *id)) else {
-            return;
-        };
-        let last = self.early.iter().rposition(|(id, _)| *id == greediest);
-        if let Some(last) = last {
-            self.early.remove(last);
-        }
-    }
-
-    /// Kept notifications that are known now.
-    pub(super) fn early(&mut self) -> Vec<(u64, Bytes)> {
-        let early = std::mem::take(&mut self.early);
-        let (known, unknown) = early.into_iter().partition(|(subscription, _)| {
-            self.knows(*subscription) || self.is_beacon(*subscription)
-        });
+    pub(super) fn keep_early(&mut self, notification: &FeedNotification) {
         if !self.asked.is_empty() {
-            self.early = unknown;
+            self.early.keep(notification);
+        }
+    }
+
+    /// Kept notifications that are known now. One of another kind was of a subscription that had
+    /// the number before.
+    pub(super) fn early(&mut self) -> Vec<FeedNotification> {
+        let mut early = std::mem::take(&mut self.early);
+        let mut known = early.take(|one| self.kind(one.subscription).is_some());
+        known.retain(|one| one.kind == self.kind(one.subscription));
+        if !self.asked.is_empty() {
+            self.early = early;
         }
         known
     }
@@ -241,6 +257,8 @@ impl SubscriptionTable {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::pubsub::backlog::BacklogTotal;
 
@@ -370,30 +388,69 @@ mod tests {
     fn what_comes_before_its_subscription_is_known_is_kept() {
         let mut table = SubscriptionTable::default();
         let (one, now) = (topic(1), Instant::now());
+        let notification = |kind| FeedNotification {
+            subscription: 9,
+            kind: Some(kind),
+            result: Bytes::from_static(b"1"),
+        };
+        let slot = notification(SubscriptionKind::Slot);
         table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
-        table.keep_early(9, &Bytes::from_static(b"1"));
+        // Of a subscription that has just ended.
+        table.keep_early(&notification(SubscriptionKind::Signature));
+        table.keep_early(&slot);
         assert!(table.early().is_empty());
         table.answered(5);
         table.taken(&one, 9);
-        assert_eq!(table.early(), [(9, Bytes::from_static(b"1"))]);
+        assert_eq!(table.early(), [slot]);
+        assert!(table.early().is_empty());
     }
 
     #[test]
-    fn one_that_tells_without_end_costs_no_other_what_came_early() {
-        let mut table = SubscriptionTable::default();
-        let (one, now) = (topic(1), Instant::now());
-        table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
-        let flood = |table: &mut SubscriptionTable| {
-            for _ in 0..MOST_EARLY {
-                table.keep_early(8, &Bytes::from_static(b"1"));
-            }
+    fn a_number_in_use_is_shared_by_equal_subscriptions_only() {
+        let account = |key: u8, config: &str| {
+            let key = bs58::encode([key; 32]).into_string();
+            let params = format!(r#"["{key}",{config}]"#);
+            let spec = SubscriptionSpec::read(SubscriptionKind::Account, Some(params.as_bytes()));
+            Arc::new(Topic::new(1, spec.unwrap(), &BacklogTotal::new(usize::MAX)))
         };
-        flood(&mut table);
-        table.keep_early(9, &Bytes::from_static(b"the only one"));
-        flood(&mut table);
-        assert_eq!(table.early.len(), MOST_EARLY);
-        table.answered(5);
-        table.taken(&one, 9);
-        assert_eq!(table.early(), [(9, Bytes::from_static(b"the only one"))]);
+        let first = account(1, "{}");
+        let same = account(1, r#"{"commitment":"finalized","encoding":"binary"}"#);
+        let others = [
+            account(2, "{}"),
+            account(1, r#"{"commitment":"confirmed"}"#),
+            account(1, r#"{"encoding":"base64"}"#),
+            account(1, r#"{"dataSlice":{"offset":0,"length":1}}"#),
+            topic(1),
+        ];
+        let mut told = SubscriptionTable::default();
+        told.taken(&first, 7);
+        let mut ending = SubscriptionTable::default();
+        ending.taken(&first, 7);
+        ending.leave(&first);
+        for table in [told, ending] {
+            let taken = |request| table.taken_by_another(7, &request);
+            assert_eq!(taken(PendingRequest::Topic(Arc::clone(&same))), None);
+            assert_eq!(taken(PendingRequest::Given(same.spec.clone())), None);
+            for other in &others {
+                for request in [
+                    PendingRequest::Topic(Arc::clone(other)),
+                    PendingRequest::Given(other.spec.clone()),
+                ] {
+                    assert_eq!(table.taken_by_another(8, &request), None);
+                    assert_eq!(taken(request), Some(SubscriptionKind::Account));
+                }
+            }
+            assert_eq!(
+                taken(PendingRequest::Beacon),
+                Some(SubscriptionKind::Account)
+            );
+        }
+        let mut table = SubscriptionTable::default();
+        table.has_beacon(7);
+        let shares = PendingRequest::Topic(topic(1));
+        assert_eq!(table.taken_by_another(7, &shares), None);
+        let other = PendingRequest::Topic(first);
+        let taken = table.taken_by_another(7, &other);
+        assert_eq!(taken, Some(SubscriptionKind::Slot));
     }
 }

@@ -1,0 +1,119 @@
+//! Upstreams that confuse their subscriptions: nobody is told of what somebody else has subscribed
+//! to.
+
+use super::*;
+
+fn spec(kind: SubscriptionKind, params: &Value) -> SubscriptionSpec {
+    let params = params.to_string();
+    SubscriptionSpec::read(kind, Some(params.as_bytes())).unwrap()
+}
+
+/// Serves every subscription, that of slots aside, under the numbers that `number` gives for its
+/// request, and tells each number of one account again and again.
+async fn serve_confused(
+    mut node: Node,
+    number: fn(u64) -> u64,
+    method: &'static str,
+    asked: Arc<Mutex<Vec<String>>>,
+) {
+    let mut ticks = interval(Duration::from_millis(200));
+    let (mut slot, mut taken) = (1000, BTreeSet::new());
+    loop {
+        let message = tokio::select! {
+            message = node.socket.next() => message,
+            _ = ticks.tick() => {
+                slot += 1;
+                let info = json!({ "slot": slot, "parent": slot - 1, "root": slot - 32 });
+                let params = json!({ "result": info, "subscription": 1 });
+                node.say(json!({ "method": "slotNotification", "params": params })).await;
+                for number in &taken {
+                    let value = json!({ "lamports": 5 });
+                    let result = json!({ "context": { "slot": slot }, "value": value });
+                    let params = json!({ "result": result, "subscription": number });
+                    node.say(json!({ "method": method, "params": params })).await;
+                }
+                continue;
+            }
+        };
+        let Some(Ok(message)) = message else { return };
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let request: Value = serde_json::from_str(text.as_str()).unwrap();
+        let method = request["method"].as_str().unwrap().to_owned();
+        let id = request["id"].as_u64().unwrap();
+        let number = if method == "slotSubscribe" {
+            1
+        } else {
+            number(id)
+        };
+        if number > 1 {
+            taken.insert(number);
+            asked.lock().push(node.id.clone());
+        }
+        if method.ends_with("Subscribe") {
+            node.say(json!({ "jsonrpc": "2.0", "result": number, "id": id }))
+                .await;
+        }
+    }
+}
+
+/// Serves `a` confused, as given, and `b` rightly; who was asked for subscriptions.
+fn serve_all(
+    mut nodes: mpsc::UnboundedReceiver<Node>,
+    number: fn(u64) -> u64,
+    method: &'static str,
+) -> Arc<Mutex<Vec<String>>> {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Some(node) = nodes.recv().await {
+            let noted = Arc::clone(&noted);
+            if node.id == "a" {
+                tokio::spawn(serve_confused(node, number, method, noted));
+            } else {
+                let (own, known) = (|id| id + 100, "accountNotification");
+                tokio::spawn(serve_confused(node, own, known, noted));
+            }
+        }
+    });
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_gives_one_number_to_two_subscriptions_is_left() {
+    let (hub, nodes) = scripted(vec![own("a"), bought("b", false)]);
+    let asked = serve_all(nodes, |_| 77, "accountNotification");
+    let other = bs58::encode([9; 32]).into_string();
+    let mut outboxes = Vec::new();
+    for (id, key) in [(7, KEY), (8, other.as_str())] {
+        let outbox = Outbox::new(1_000_000);
+        let spec = spec(SubscriptionKind::Account, &json!([key]));
+        let (topic, joined) = hub.join(&spec, id, &outbox);
+        hub.subscribe(&topic, joined, id).await.unwrap();
+        outboxes.push(outbox);
+    }
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    // Both have moved to the other one. Later the first one is tried again, ever more seldom.
+    let asked = asked.lock().clone();
+    assert_eq!(asked[..2], ["a", "a"]);
+    let by_b = asked.iter().filter(|id| *id == "b").count();
+    assert!((2..=10).contains(&by_b), "{asked:?}");
+    assert!(asked.len() < 25, "{asked:?}");
+    for outbox in outboxes {
+        assert!(outbox.take().is_some(), "told by the other one");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_names_another_method_is_not_told_and_its_upstream_is_left() {
+    for method in ["programNotification", "logsNotification", "account"] {
+        let (hub, nodes) = scripted(vec![own("a"), bought("b", true)]);
+        let asked = serve_all(nodes, |id| id, method);
+        let outbox = Outbox::new(1_000_000);
+        let (topic, joined) = hub.join(&account(), 7, &outbox);
+        hub.subscribe(&topic, joined, 7).await.unwrap();
+        told(&outbox, 3).await;
+        assert_eq!(*asked.lock(), ["a", "b"], "{method}");
+    }
+}
