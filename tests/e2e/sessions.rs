@@ -3,7 +3,7 @@
 //! turns out to belong to another cluster.
 
 use perijove_tests::client::{Reply, call};
-use perijove_tests::gateway::{Gateway, GatewayConfig};
+use perijove_tests::gateway::{Endpoint, Gateway, GatewayConfig};
 use perijove_tests::sandbox::sight::Level;
 use perijove_tests::sandbox::{Fault, Kind, Sandbox, chain};
 use perijove_tests::wait::until;
@@ -164,6 +164,30 @@ async fn a_client_that_was_told_by_a_fresher_upstream_is_not_led_back_by_the_usu
             reply.upstream()
         );
         last = now;
+    }
+}
+
+/// The probe of a paid upstream asks for its slot at one commitment.
+#[tokio::test]
+async fn nor_at_a_commitment_at_which_the_fresher_one_was_never_seen() {
+    for commitment in ["processed", "confirmed", "finalized"] {
+        let cluster = Sandbox::start(2).await.unwrap();
+        let config = GatewayConfig::new()
+            .upstream(cluster.validator(0))
+            .endpoint(Endpoint::of(cluster.validator(1)).tier("paid"));
+        let config = patient(config).set("cluster.slot_time", "400ms");
+        let gateway = Gateway::start(config).await;
+        all_probed(&gateway).await;
+        let scene = Scene { cluster, gateway };
+        let call = params("getBalance", commitment);
+        let reply = scene.gateway.rpc("getBalance", call.clone()).await;
+        assert_eq!(reply.upstream(), "v0");
+        let told = number(&reply.json(), "/result/context/slot");
+        scene.v(0).fault(Fault::lag(12));
+        let reply = scene.gateway.rpc("getBalance", call).await;
+        let now = number(&reply.json(), "/result/context/slot");
+        let from = reply.upstream();
+        assert!(now >= told, "{commitment}: {now} after {told} from {from}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What speaks against sending a call to an upstream.
 
+use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::requirements::CallRequirements;
@@ -7,6 +8,7 @@ use crate::upstream::Upstream;
 use crate::upstream::health::tracker::Health;
 use crate::upstream::state::breaker::Admission;
 use crate::upstream::state::hold_off::{RefusedSubject, question};
+use crate::upstream::state::member::Member;
 
 /// What speaks against sending a call to an upstream, from the least to the most serious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,19 +86,32 @@ impl CallRequirements<'_> {
                 other => other.max(Obstacle::Lacking),
             };
         }
-        let commitment = self.class.context.commitment;
-        let behind = |slot| {
-            let pace = member.cluster.pace();
-            !live.stand().reaches(slot, commitment, now, pace)
-        };
-        let below = |slot| {
-            let usual = member.cluster.usual_pace();
-            !live.stand().may_reach(slot, commitment, now, usual)
-        };
+        let behind = |slot| !self.reaches(slot, member, now);
+        let below = |slot| !self.may_reach(slot, member, now);
         if self.slot().is_some_and(behind) || self.floor.is_some_and(below) {
             worst = worst.max(Obstacle::Behind);
         }
         worst
+    }
+
+    /// Whether an upstream has probably reached a slot at the call's commitment.
+    fn reaches(&self, slot: Slot, member: &Member, now: Instant) -> bool {
+        let commitment = self.class.context.commitment;
+        let (stand, pace) = (member.live.stand(), member.cluster.pace());
+        stand.reaches(slot, commitment, now, pace)
+            || member
+                .counterpart(slot, commitment, now)
+                .is_some_and(|(level, slot)| stand.reaches(slot, level, now, pace))
+    }
+
+    /// Whether it may have reached it.
+    fn may_reach(&self, slot: Slot, member: &Member, now: Instant) -> bool {
+        let commitment = self.class.context.commitment;
+        let (stand, usual) = (member.live.stand(), member.cluster.usual_pace());
+        stand.may_reach(slot, commitment, now, usual)
+            || member
+                .counterpart(slot, commitment, now)
+                .is_some_and(|(level, slot)| stand.may_reach(slot, level, now, usual))
     }
 
     /// Health, breaker and hold-off of an upstream with possible obstacles.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Member;
 use crate::upstream::health::slot_look::{SightingSource, SlotLook};
+use crate::upstream::health::slot_position::FURTHEST;
 use crate::upstream::health::tracker::{Health, Tracker};
 
 /// An answer this many slots old is from a cache of the provider's, or from another cluster.
@@ -70,6 +71,30 @@ impl Member {
         }
         let tip = self.cluster.tip(commitment, now);
         tip.is_some_and(|tip| slot.lag_behind(tip) > self.policy.health.exclude_lag)
+    }
+
+    /// Where this upstream must be at a weaker commitment to be at a slot at this one, which it has
+    /// not been seen at lately: as far behind the tip there as the slot is here. Probes of a metered
+    /// upstream ask for one commitment.
+    pub(in crate::upstream) fn counterpart(
+        &self,
+        slot: Slot,
+        commitment: Commitment,
+        now: Instant,
+    ) -> Option<(Commitment, Slot)> {
+        let stand = self.live.stand();
+        let seen_lately = |level: &Commitment| {
+            let seen = stand.seen(*level);
+            seen.is_some_and(|seen| now.saturating_duration_since(seen.at) < FURTHEST)
+        };
+        let (weaker, this_or_stronger) = Commitment::ALL.split_at(commitment.index());
+        if this_or_stronger.iter().any(seen_lately) {
+            return None;
+        }
+        let level = *weaker.iter().rev().find(|level| seen_lately(level))?;
+        let behind = slot.lag_behind(self.cluster.tip(commitment, now)?);
+        let tip = self.cluster.tip(level, now)?;
+        Some((level, Slot(tip.0.saturating_sub(behind))))
     }
 
     /// Compares an observation with the other upstreams.
