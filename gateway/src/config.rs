@@ -48,7 +48,7 @@ pub use perijove_core::settings::{
 };
 
 pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
-pub use budget::{Budget, BudgetGroup, BudgetRate, Budgets, Per, Provider};
+pub use budget::{Budget, BudgetGroup, BudgetRate, Budgets, PROBE_SHARE, Per, Provider};
 pub use cache::{Cache, HotAccounts, MethodRule};
 pub use change::restart_only_changes;
 pub use client_auth::{ClientAuth, ClientAuthorities};

@@ -17,7 +17,8 @@ mod rate;
 pub use allowance::{AdmittedRequest, Allowance, Meter, PlanRefusal};
 pub use allowances::Allowances;
 pub use budget::{
-    Budget, BudgetCharge, BudgetRegistry, LeaseAnswer, LeaseRequest, SpendingRate, UpstreamBudgets,
+    Budget, BudgetCharge, BudgetRegistry, LeaseAnswer, LeaseRequest, ProbeCharge, SpendingRate,
+    UpstreamBudgets,
 };
 pub use caller_network::caller_network;
 pub use concurrency::{ConcurrencyLimit, LimitMove, LoadSample, PlacesInUse};

@@ -414,6 +414,57 @@ fn upstreams_of_which_none_keeps_old_history_are_doubted() {
 }
 
 #[test]
+fn budgets_that_probes_would_use_up_are_doubted() {
+    let slow = "are slowed down to one in 36s";
+    for (upstream, doubt) in [
+        (
+            "tier: local, budget: {requests: 1000, per: hour}",
+            Some(slow),
+        ),
+        (
+            "tier: paid, metered: false, provider: helius",
+            Some("one in 12s"),
+        ),
+        ("tier: paid, provider: helius", None),
+        (
+            "tier: paid, budget: {requests: 100, per: hour}",
+            Some("one in 360s"),
+        ),
+        (
+            "tier: paid, budget: {requests: 50000, per: month}",
+            Some("one in 518s"),
+        ),
+        ("tier: paid, budget: {requests: 50, per: second}", None),
+        (
+            "tier: local, budget: {requests: 50, per: second}",
+            Some("20 % of the budget"),
+        ),
+        ("tier: local, budget: {requests: 200, per: second}", None),
+        (
+            "tier: local, probe: {interval: 5m}, budget: {requests: 1000, per: hour}",
+            None,
+        ),
+        (
+            "tier: paid, budget: {requests: 3000, per: hour, costs: {getSlot: 5}}",
+            Some("one in 60s"),
+        ),
+    ] {
+        let text = format!("upstreams: [{{id: a, url: 'http://10.0.0.1', {upstream}}}]");
+        let mut warnings = parse_text(&text).unwrap().warnings;
+        warnings.retain(|warning| warning.starts_with("upstreams.a.probe.interval"));
+        match doubt {
+            None => assert_eq!(warnings, [""; 0], "{upstream}"),
+            Some(doubt) => assert!(warnings[0].contains(doubt), "{upstream}: {warnings:?}"),
+        }
+    }
+    let jupiter = "upstreams: [{id: a, url: 'http://10.0.0.1', tier: local}]
+jupiter: {upstreams: [{id: j, kind: hosted, url: 'https://api.jup.ag', budget: {requests: 60, per: hour}}]}";
+    let warnings = parse_text(jupiter).unwrap().warnings;
+    let is_doubt = |warning: &String| warning.contains("that of j is slowed down to one in 600s");
+    assert!(warnings.iter().any(is_doubt), "{warnings:?}");
+}
+
+#[test]
 fn plans_with_typos_and_plans_of_nobody_are_doubted() {
     let plans = "
 plans:

@@ -94,7 +94,9 @@ impl BudgetKeeper {
     async fn share(&self, sharing: &mut SharingState) {
         let remote = self.pipeline.cache.remote();
         let answered = match &remote {
-            Some(remote) => self.count(remote, sharing).await && self.lease(remote).await,
+            Some(remote) => {
+                self.count(remote, sharing).await && self.lease(remote, sharing.replicas).await
+            }
             None => false,
         };
         if answered {
@@ -127,7 +129,7 @@ impl BudgetKeeper {
     }
 
     /// Returns whether Redis answered, or nothing had to be asked.
-    async fn lease(&self, remote: &Arc<RedisCache>) -> bool {
+    async fn lease(&self, remote: &Arc<RedisCache>, replicas: u64) -> bool {
         let now = Instant::now();
         let asked = self.treasury.all().into_iter().map(|(name, budget)| {
             let remote = Arc::clone(remote);
@@ -149,6 +151,7 @@ impl BudgetKeeper {
                 let Some((granted, beyond)) = remote.lease(&name, &self.id, &lease).await else {
                     return false;
                 };
+                budget.is_shared_by(replicas);
                 budget.granted(&demand, LeaseAnswer { granted, beyond });
                 true
             }

@@ -10,6 +10,9 @@ use schemars::JsonSchema;
 use super::call_names::{self, Of};
 use super::methods::method_names;
 
+/// Percentage of a budget that probes may use.
+pub const PROBE_SHARE: u64 = 10;
+
 /// Requests that an upstream may be sent. Everything counts: retries, hedges, probes. Calls go to
 /// other upstreams when it is used up.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Warnings: settings that are valid but probably not intended.
 
+mod probes;
+
 use perijove_core::settings::{Reading, levenshtein};
 
 use crate::config::{Config, DEFAULT_PLAN, Plan, Tier, Timeouts, Upstream};
@@ -42,12 +44,18 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     for upstream in &config.upstreams {
         look_at(upstream, config, reading);
     }
+    probes::look_at_probes(config, reading);
     look_at_plans(config, reading);
     look_at_certificates(config, reading);
     look_at_redis(config, reading);
     if config.anonymous && config.has_keys() {
         reading.warn("anonymous", "callers without a key are served as well");
     }
+    look_at_admin(config, reading);
+}
+
+/// What others can do at the admin port.
+fn look_at_admin(config: &Config, reading: &Reading<'_>) {
     if let Some(address) = config.admin.exposed() {
         reading.warn(
             "admin.listen",

@@ -2,6 +2,7 @@
 //! it over HTTP, and for every subscription; sockets are not charged.
 
 mod lease;
+mod probe_share;
 mod registry;
 mod spending;
 mod terms;
@@ -14,7 +15,7 @@ use tokio::time::{Duration, Instant};
 pub use lease::{LeaseAnswer, LeaseRequest};
 pub use registry::BudgetRegistry;
 pub use spending::SpendingRate;
-pub use terms::{BudgetCharge, UpstreamBudgets};
+pub use terms::{BudgetCharge, ProbeCharge, UpstreamBudgets};
 
 use crate::config::BudgetRate;
 use crate::solana::Priority;
@@ -60,6 +61,9 @@ pub struct Budget {
     largest_missed: AtomicU64,
     /// All of them.
     charged: AtomicU64,
+    /// Gateways that lease from it, and upstreams here whose probes are charged to it.
+    gateways: AtomicU64,
+    probed_by: AtomicU64,
 }
 
 impl Default for Budget {
@@ -83,6 +87,8 @@ impl Default for Budget {
             missed: AtomicU64::new(0),
             largest_missed: AtomicU64::new(0),
             charged: AtomicU64::new(0),
+            gateways: AtomicU64::new(1),
+            probed_by: AtomicU64::new(0),
         }
     }
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
-use crate::limit::{BudgetCharge, PermitRequest, UpstreamBudgets};
+use crate::limit::{BudgetCharge, PermitRequest};
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 use crate::upstream::client::stream::{Http1Rest, StreamSource, UpstreamBodyStream};
@@ -95,8 +95,6 @@ pub(super) enum RequestCost<'a> {
     Of(&'a BudgetCharge),
     /// Whoever sends it keeps the account.
     Charged,
-    /// Nothing was taken before.
-    Probe(&'a UpstreamBudgets),
 }
 
 /// One upstream's connections, and what is needed to open more.
@@ -240,11 +238,6 @@ impl UpstreamLine<'_> {
             RequestCost::Charged => {}
             RequestCost::Of(_) if !before => {}
             RequestCost::Of(charge) => charge.again(Instant::now()),
-            RequestCost::Probe(budgets) => {
-                if budgets.is_limited() {
-                    budgets.charge("", Instant::now());
-                }
-            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio::time::{Duration, Instant};
 
+use super::probe_share::{ProbeShare, ProbedBudget};
 use super::{Budget, BudgetRegistry};
 use crate::config;
 use crate::solana::Priority;
@@ -16,11 +17,14 @@ use crate::solana::Priority;
 pub struct UpstreamBudgets {
     is_limited: AtomicBool,
     terms: ArcSwapOption<BudgetTerms>,
+    probes: ProbeShare,
 }
 
 #[derive(Debug)]
 struct BudgetTerms {
     own: Arc<Budget>,
+    /// Counts its upstream among those that are probed.
+    _probed: ProbedBudget,
     costs: BTreeMap<String, u32>,
     groups: Vec<MethodGroup>,
 }
@@ -38,6 +42,15 @@ pub struct BudgetCharge {
     terms: Option<Arc<BudgetTerms>>,
     cost: u32,
     group: Option<usize>,
+}
+
+/// What was taken for a probe.
+#[derive(Debug, Default)]
+pub struct ProbeCharge {
+    /// Of the budget.
+    pub budget: BudgetCharge,
+    /// Of the share that probes have.
+    share: Duration,
 }
 
 impl UpstreamBudgets {
@@ -58,9 +71,11 @@ impl UpstreamBudgets {
                     .budget(&format!("{name}/{}", group.methods.join(",")), &group.rate),
                 methods: group.methods.clone(),
             });
+            let own = treasury.budget(&name, &settings.rate);
             Arc::new(BudgetTerms {
                 groups: groups.collect(),
-                own: treasury.budget(&name, &settings.rate),
+                _probed: ProbedBudget::of(&own),
+                own,
                 costs: settings.costs.clone(),
             })
         });
@@ -111,7 +126,68 @@ impl UpstreamBudgets {
         })
     }
 
-    /// Charges for a call for which nothing was taken, such as a probe.
+    /// The time between two probes by this method that would use up what probes may use. `None`
+    /// without a budget.
+    pub fn probe_pace(&self, method: &str) -> Option<Duration> {
+        if !self.is_limited() {
+            return None;
+        }
+        Some(self.terms.load().as_ref()?.probe_pace(method))
+    }
+
+    /// Whether a round of probes that begins with this method may start.
+    pub fn may_probe(&self, method: &str, now: Instant) -> bool {
+        if !self.is_limited() {
+            return true;
+        }
+        let terms = self.terms.load();
+        let Some(terms) = terms.as_ref() else {
+            return true;
+        };
+        let each = terms.own.probe_interval();
+        if !self.probes.may_begin(each, terms.own.at_once(), now) {
+            return false;
+        }
+        let has_budget = self.wait(method, Priority::Medium, now).is_none();
+        if !has_budget {
+            self.probes.found_nothing();
+        }
+        has_budget
+    }
+
+    /// Takes the cost of a probe, if both the budget and the share of it that probes have allow it.
+    pub fn take_for_probe(&self, method: &str, now: Instant) -> Option<ProbeCharge> {
+        if !self.is_limited() {
+            return Some(ProbeCharge::default());
+        }
+        let Some(terms) = self.terms.load_full() else {
+            return Some(ProbeCharge::default());
+        };
+        let each = terms.own.probe_interval();
+        if !self.probes.allows(each, terms.own.at_once(), now) {
+            return None;
+        }
+        let Some(budget) = self.take(method, Priority::Medium, now) else {
+            self.probes.found_nothing();
+            return None;
+        };
+        let share = terms.probe_pace(method);
+        self.probes.spend(share, now);
+        Some(ProbeCharge { budget, share })
+    }
+
+    /// Gives back what was taken for a probe that was not sent.
+    pub fn refund_probe(&self, charge: &ProbeCharge) {
+        charge.budget.refund();
+        self.probes.refund(charge.share);
+    }
+
+    /// Whether the last probe was not sent for want of budget.
+    pub fn lacks_probes(&self) -> bool {
+        self.is_limited() && self.probes.is_short()
+    }
+
+    /// Charges for a call for which nothing was taken, such as a subscription.
     pub fn charge(&self, method: &str, now: Instant) {
         if !self.is_limited() {
             return;
@@ -149,6 +225,14 @@ impl BudgetTerms {
     fn group(&self, method: &str) -> Option<usize> {
         let has = |group: &MethodGroup| group.methods.iter().any(|name| name == method);
         self.groups.iter().position(has)
+    }
+
+    /// The time in which the share of probes earns one by this method.
+    fn probe_pace(&self, method: &str) -> Duration {
+        let group = self.group(method).and_then(|at| self.groups.get(at));
+        let own = self.own.probe_interval();
+        let slowest = group.map_or(own, |group| own.max(group.budget.probe_interval()));
+        slowest.saturating_mul(self.cost(method))
     }
 
     fn charge(&self, cost: u32, group: Option<usize>, now: Instant) {
@@ -254,5 +338,72 @@ mod tests {
         }
         let sent = all.each_ref().map(|(_, budgets)| sent(budgets, "any"));
         assert_eq!(sent, [10, 0, 10]);
+    }
+
+    /// What probes that are tried every 400 ms take in this time.
+    async fn probed(budgets: &[&UpstreamBudgets], time: Duration) -> usize {
+        let (mut sent, until) = (0, Instant::now() + time);
+        while Instant::now() < until {
+            for budgets in budgets {
+                let now = Instant::now();
+                let taken = budgets.may_probe("getSlot", now).then(|| {
+                    let take = || budgets.take_for_probe("getSlot", now);
+                    std::iter::from_fn(take).take(4).count()
+                });
+                sent += taken.unwrap_or(0);
+            }
+            tokio::time::advance(Duration::from_millis(400)).await;
+        }
+        sent
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_take_no_more_than_their_share_whoever_shares_the_budget() {
+        for upstreams in [1, 3] {
+            let treasury = BudgetRegistry::default();
+            let mut settings = settings(Some("org"));
+            settings.rate = BudgetRate {
+                requests: 1000,
+                ..rate(20)
+            };
+            let all: Vec<_> = (0..upstreams).map(|_| UpstreamBudgets::default()).collect();
+            for (number, budgets) in all.iter().enumerate() {
+                budgets.set(&number.to_string(), Some(&settings), &treasury);
+            }
+            let all: Vec<&UpstreamBudgets> = all.iter().collect();
+            let first = probed(&all, Duration::from_secs(1)).await;
+            assert!((4..=10).contains(&first), "{first} at once of twenty");
+            let sent = probed(&all, Duration::from_hours(10)).await;
+            assert!((980..=1010).contains(&sent), "{sent} of ten thousand");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_that_is_used_up_is_not_exceeded_by_probes() {
+        let budgets = UpstreamBudgets::default();
+        budgets.set("one", Some(&settings(None)), &BudgetRegistry::default());
+        assert_eq!(sent(&budgets, "any"), 10);
+        let now = Instant::now();
+        assert!(!budgets.may_probe("getSlot", now));
+        assert!(budgets.take_for_probe("getSlot", now).is_none());
+        assert!(budgets.lacks_probes());
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let probe = budgets.take_for_probe("getSlot", Instant::now()).unwrap();
+        assert!(!budgets.lacks_probes());
+        assert_eq!(sent(&budgets, "any"), 0);
+        budgets.refund_probe(&probe);
+        assert_eq!(sent(&budgets, "any"), 1, "it was not sent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_are_rarer_where_they_cost_more_or_their_group_has_less() {
+        let budgets = UpstreamBudgets::default();
+        assert_eq!(budgets.probe_pace("any"), None);
+        let mut settings = settings(None);
+        settings.groups[0].rate.requests = 6;
+        budgets.set("one", Some(&settings), &BudgetRegistry::default());
+        // One a minute is earned, a tenth of that by probes.
+        let pace = |method| budgets.probe_pace(method).unwrap().as_secs() / 60;
+        assert_eq!((pace("any"), pace("scan"), pace("send")), (10, 40, 100));
     }
 }

@@ -33,6 +33,8 @@ pub(super) async fn watch(upstream: Arc<ApiUpstream>, rpc: Arc<Pool>) {
     resolve(&upstream).await;
     loop {
         look(&upstream, &rpc).await;
+        // A small budget is not used up by canaries.
+        let interval = interval.max(upstream.organisation.canary_pace());
         // Spread, so that not all are requested at the same moment.
         sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
         let now = Instant::now();

@@ -20,9 +20,18 @@ pub(super) struct Organisation {
 }
 
 impl Organisation {
-    /// Applies the settings of its upstreams; what is used up stays used up.
-    pub(super) fn set(&self, budget: Option<&config::Budget>) {
+    /// Applies the settings of its upstreams, of which there are so many; what is used up stays used
+    /// up.
+    pub(super) fn set(&self, budget: Option<&config::Budget>, upstreams: usize) {
         self.budget.set(budget.map(|budget| &budget.rate));
+        self.budget
+            .is_probed_by(u64::try_from(upstreams).unwrap_or(u64::MAX));
+    }
+
+    /// The least time between two canaries of one upstream: together they may use as much of the
+    /// budget as probes may.
+    pub(super) fn canary_pace(&self) -> Duration {
+        self.budget.probe_interval()
     }
 
     /// How long its upstreams are held off: they asked for that.
@@ -88,7 +97,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn executions_are_not_of_the_budget() {
         let organisation = Organisation::default();
-        organisation.set(Some(&config::Budget {
+        let budget = config::Budget {
             rate: BudgetRate {
                 requests: 60,
                 per: Per::Minute,
@@ -99,7 +108,8 @@ mod tests {
             costs: std::collections::BTreeMap::new(),
             groups: Vec::new(),
             organisation: None,
-        }));
+        };
+        organisation.set(Some(&budget), 1);
         let now = Instant::now();
         for _ in 0..10 {
             organisation.charge(Product::Execute, now);
@@ -111,5 +121,25 @@ mod tests {
         assert_eq!(organisation.wait(Product::Execute, now), None);
         let later = now + Duration::from_secs(1);
         assert_eq!(organisation.wait(Product::Quote, later), None);
+    }
+
+    #[test]
+    fn canaries_of_all_its_upstreams_take_a_tenth_of_the_budget() {
+        let organisation = Organisation::default();
+        assert_eq!(organisation.canary_pace(), Duration::ZERO);
+        let budget = config::Budget {
+            rate: BudgetRate {
+                requests: 60,
+                per: Per::Minute,
+                burst: 2,
+                reserve: 0,
+                sliding: false,
+            },
+            costs: std::collections::BTreeMap::new(),
+            groups: Vec::new(),
+            organisation: None,
+        };
+        organisation.set(Some(&budget), 3);
+        assert_eq!(organisation.canary_pace(), Duration::from_secs(30));
     }
 }

@@ -112,7 +112,12 @@ impl ApiPool {
     pub fn start(&self, handle: &Handle, rpc: &Arc<Pool>, previous: Option<&Self>) {
         let mut tasks = self.tasks.lock();
         for upstream in &self.upstreams {
-            upstream.organisation.set(self.budget_of(upstream));
+            let is_same =
+                |one: &&Arc<ApiUpstream>| Arc::ptr_eq(&one.organisation, &upstream.organisation);
+            let upstreams = self.upstreams.iter().filter(is_same).count();
+            upstream
+                .organisation
+                .set(self.budget_of(upstream), upstreams);
             let watch = canary::watch(Arc::clone(upstream), Arc::clone(rpc));
             let watch = handle.spawn(essential("Jupiter canary", watch));
             tasks.push(watch.abort_handle());

@@ -5,7 +5,8 @@
 //! count as probes: if they brought new slots, up to [`MOST_SKIPPED`] rounds are skipped. While a
 //! subscription reports each slot, only the stronger commitments are requested, in turns. A metered
 //! upstream is asked for one slot only, through one of its addresses, and not at all while it is
-//! held off.
+//! held off. So is one whose budget all the probes would use a noticeable part of; if even that is
+//! too much, its rounds become rarer (see [`pace`]).
 //!
 //! A round is judged once, when it is over. It is good if it brought a slot and, where the genesis
 //! hash is configured, if the upstream has shown it: a node that answers anything else, refuses, or
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -36,12 +38,14 @@ use crate::upstream::state::endpoint_state::EndpointState;
 use crate::upstream::state::member::Member;
 
 mod away;
+mod pace;
 mod plan;
 mod recheck;
 mod round;
 #[cfg(test)]
 mod tests;
 
+use pace::AddressTurns;
 use plan::{ProbeCircumstances, ProbeQuestion, plan};
 use round::{ProbeAnswer, ProbeRound, RoundVerdict};
 
@@ -59,8 +63,10 @@ pub(in crate::upstream) struct Probe {
 #[derive(Default)]
 struct ProbeMemory {
     rounds: HashMap<SocketAddr, AddressMemory>,
-    /// Counts checks of a metered upstream, to use its addresses in turn.
-    turn: usize,
+    /// Whose turn it is where not all addresses are probed.
+    turns: AddressTurns,
+    /// Whether the log says that probes are rare.
+    is_said_rare: bool,
 }
 
 struct AddressMemory {
@@ -144,24 +150,6 @@ impl Probe {
         self.conclude(address, &round)
     }
 
-    /// Whether this round is skipped, and what is then assumed of the address.
-    fn leave_out(&self, address: SocketAddr, now: Instant) -> Option<bool> {
-        if !self.member.settings.metered {
-            return None;
-        }
-        let mut memory = self.memory.lock();
-        let good = memory.rounds.get(&address).is_none_or(|known| known.good);
-        if self.is_resting(now) {
-            return Some(good);
-        }
-        // The addresses of a metered upstream are probed in turn, one per round.
-        let addresses = self.member.live.addresses.known().len().max(1);
-        let turn = memory.turn;
-        memory.turn = turn.wrapping_add(1);
-        let chosen = turn % addresses == (turn / addresses) % addresses;
-        (!chosen).then_some(good)
-    }
-
     fn is_resting(&self, now: Instant) -> bool {
         let hold_off = self.member.live.hold_off.lock();
         hold_off.keeps_probes_away(ProbeQuestion::SLOT, now)
@@ -197,7 +185,7 @@ impl Probe {
         }
         let questions = plan(&ProbeCircumstances {
             round: known.round,
-            metered: self.member.settings.metered,
+            sparing: self.is_sparing(),
             unwell,
             unproven,
             told,
@@ -225,13 +213,37 @@ impl Probe {
         }
     }
 
+    /// What one question may take.
+    fn limits(&self) -> AttemptLimits {
+        let timeout = self.member.settings.probe.timeout;
+        let deadline = Instant::now() + timeout;
+        AttemptLimits {
+            deadline,
+            queue: deadline,
+            first_byte: timeout,
+            progress: timeout,
+            answer_buffer: ANSWER,
+            replayable: true,
+            ask: PermitRequest::own(Priority::Medium),
+            headers: None,
+        }
+    }
+
     async fn ask(
         &self,
         question: ProbeQuestion,
         address: SocketAddr,
         lane: &ProbeLane,
     ) -> ProbeAnswer {
-        let metrics = &self.member.live.metrics;
+        let live = &self.member.live;
+        let Some(charge) = live
+            .budget
+            .take_for_probe(question.method(), Instant::now())
+        else {
+            return ProbeAnswer::Unpaid;
+        };
+        let written = AtomicBool::new(false);
+        let metrics = &live.metrics;
         let span = span::probe(self.peer(), question.method());
         let line = UpstreamLine {
             wire: &self.member.wire,
@@ -241,21 +253,10 @@ impl Probe {
             opened: &metrics.opened,
             connect_time: &metrics.connect_time,
             broken: &metrics.broken,
-            written: None,
-            cost: RequestCost::Probe(&self.member.live.budget),
+            written: Some(&written),
+            cost: RequestCost::Of(&charge.budget),
         };
-        let timeout = self.member.settings.probe.timeout;
-        let deadline = Instant::now() + timeout;
-        let limits = AttemptLimits {
-            deadline,
-            queue: deadline,
-            first_byte: timeout,
-            progress: timeout,
-            answer_buffer: ANSWER,
-            replayable: true,
-            ask: PermitRequest::own(Priority::Medium),
-            headers: None,
-        };
+        let limits = self.limits();
         let mut timer = pin!(None);
         let request = RpcRequest::probe(question.body().into());
         let reply = line
@@ -266,6 +267,9 @@ impl Probe {
                 &mut timer,
             )
             .await;
+        if !written.load(Ordering::Relaxed) {
+            live.budget.refund_probe(&charge);
+        }
         let class = classify(question.method(), Some(question.params().as_bytes()));
         let (said, outcome) = match reply {
             Ok(reply) => {
@@ -495,6 +499,7 @@ impl Probe {
         let known = self.member.live.addresses.known();
         let mut memory = self.memory.lock();
         memory.rounds.retain(|address, _| known.contains(address));
+        memory.turns.retain(&known);
         let mut worked = *worth == RoundVerdict::Good;
         if let Some(entry) = memory.rounds.get_mut(&address) {
             if *worth == RoundVerdict::Nothing {

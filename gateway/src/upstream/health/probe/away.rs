@@ -1,5 +1,5 @@
-//! Probes a metered upstream more often while it is out of service. Its usual probes are half a
-//! minute apart, and calls, which otherwise show its state, do not reach it. The same when it
+//! Probes a metered upstream, or one with a small budget, more often while it is out of service. Its
+//! usual probes are half a minute apart, and calls, which otherwise show its state, do not reach it. The same when it
 //! begins to refuse a method (does it refuse everything?) or to answer from far behind where it
 //! was.
 
@@ -13,7 +13,6 @@ use super::round::{ProbeRound, RoundVerdict};
 use super::{Probe, ProbeLane};
 use crate::upstream::health::tracker::Health;
 use crate::upstream::state::breaker::BreakerState;
-use crate::upstream::state::member::Member;
 
 /// The first pause, and the longest: each probe costs credits, so at most 1200 an hour, and none
 /// while it serves and nothing calls for one.
@@ -29,12 +28,13 @@ const ASTRAY: Duration = Duration::from_mins(1);
 impl Probe {
     /// Runs until it is aborted.
     pub(in crate::upstream) async fn look_while_away(&self) {
-        if !self.member.settings.metered {
-            return;
-        }
-        let most = LONGEST.min(self.member.settings.probe.interval);
-        let mut pause = FIRST.min(most);
+        let mut pause = FIRST.min(self.interval());
         loop {
+            if !self.is_sparing() {
+                // That may change with the budgets of others.
+                sleep(LONGEST).await;
+                continue;
+            }
             let called = self.member.live.look_soon.notified();
             let called = tokio::select! {
                 () = sleep(pause) => false,
@@ -48,22 +48,22 @@ impl Probe {
                     sleep(pause).await;
                 }
             } else {
-                pause = FIRST.min(most);
+                pause = FIRST.min(self.interval());
             }
         }
     }
 
     /// The longest pause between two probes.
     fn longest(&self) -> Duration {
-        let Member { live, settings, .. } = &*self.member;
+        let live = &self.member.live;
         let most = if live.health() == Health::WrongCluster && live.since().elapsed() >= ASTRAY {
-            return settings.probe.interval;
+            return self.interval();
         } else if self.is_refused() {
             REFUSED
         } else {
             LONGEST
         };
-        most.min(settings.probe.interval)
+        most.min(self.interval())
     }
 
     /// Whether it refuses the gateway's key: probing does not change that.
@@ -78,9 +78,9 @@ impl Probe {
             // It is asked for its cluster anyway, but then only as often as it is probed. Where others
             // go on contradicting it, more looks would cost credits and change nothing.
             Health::Suspect => live.since().elapsed() < ASTRAY,
-            // After one bad probe the next are not half a minute away: within seconds it is known
-            // whether it fails.
-            Health::Unprobed => live.is_in_doubt(),
+            // After one bad probe, or one that the budget did not allow, the next are not half a
+            // minute away: within seconds it is known whether it fails.
+            Health::Unprobed => live.is_in_doubt() || live.budget.lacks_probes(),
             Health::Healthy => {
                 live.breaker.lock().shown() == BreakerState::Open || live.is_in_doubt()
             }

@@ -82,7 +82,8 @@ impl ProbeQuestion {
 )]
 pub(super) struct ProbeCircumstances {
     pub(super) round: u64,
-    pub(super) metered: bool,
+    /// It is asked for little: a metered upstream, or one with a small budget.
+    pub(super) sparing: bool,
     pub(super) unwell: bool,
     /// It has not yet shown the required genesis hash.
     pub(super) unproven: bool,
@@ -105,7 +106,7 @@ impl ProbeCircumstances {
     /// Whether this need not be requested in this round because a subscription reports slots:
     /// processed ones, and of the others one at a time.
     fn spares(&self, commitment: Commitment, facts: bool) -> bool {
-        if !self.fed || self.metered || self.unwell || self.unproven || facts {
+        if !self.fed || self.sparing || self.unwell || self.unproven || facts {
             return false;
         }
         match commitment {
@@ -118,7 +119,7 @@ impl ProbeCircumstances {
 
 /// What to ask in a round, in order.
 pub(super) fn plan(given: &ProbeCircumstances) -> Vec<ProbeQuestion> {
-    let facts_every = if given.metered {
+    let facts_every = if given.sparing {
         METERED_FACTS_EVERY
     } else {
         FACTS_EVERY
@@ -128,10 +129,10 @@ pub(super) fn plan(given: &ProbeCircumstances) -> Vec<ProbeQuestion> {
     if facts || given.unproven {
         questions.push(ProbeQuestion::Genesis);
     }
-    if facts && !given.metered {
+    if facts && !given.sparing {
         questions.push(ProbeQuestion::BlockHeight);
     }
-    let levels: &[Commitment] = match given.metered {
+    let levels: &[Commitment] = match given.sparing {
         false => &Commitment::ALL,
         // In turns, unless calls show it: what is final must be known to be kept permanently.
         true if given.round % 2 == 1 && !given.told_of(Commitment::Finalized) => {
@@ -150,10 +151,10 @@ pub(super) fn plan(given: &ProbeCircumstances) -> Vec<ProbeQuestion> {
             questions.push(ProbeQuestion::Slot(*commitment));
         }
     }
-    if !given.metered && given.round.is_multiple_of(HEALTH_EVERY) {
+    if !given.sparing && given.round.is_multiple_of(HEALTH_EVERY) {
         questions.push(ProbeQuestion::ReceivedShred);
     }
-    if given.unwell || (!given.metered && given.round.is_multiple_of(HEALTH_EVERY)) {
+    if given.unwell || (!given.sparing && given.round.is_multiple_of(HEALTH_EVERY)) {
         questions.push(ProbeQuestion::Health);
     }
     if facts {
@@ -167,7 +168,7 @@ pub(super) fn plan(given: &ProbeCircumstances) -> Vec<ProbeQuestion> {
 /// An upstream that was down may have come back with another ledger; a metered one is a provider,
 /// whose history is not lost in a restart.
 fn look_at_history(given: &ProbeCircumstances, questions: &mut Vec<ProbeQuestion>) {
-    if given.metered {
+    if given.sparing {
         if given.round.is_multiple_of(METERED_HISTORY_EVERY) {
             questions.push(ProbeQuestion::FirstBlock);
         }

@@ -33,7 +33,7 @@ impl Probe {
             }
             looks = if self.member.live.health() == Health::Suspect {
                 // Others contradict it: that may last, and each look costs credits.
-                sleep(self.member.settings.probe.interval).await;
+                sleep(self.interval()).await;
                 1
             } else {
                 LOOKS
@@ -58,7 +58,7 @@ impl Probe {
             }
             let started = Instant::now();
             let said = self.ask(question, address, &lane).await;
-            if matches!(said, ProbeAnswer::Unreachable(_)) {
+            if matches!(said, ProbeAnswer::Unreachable(_) | ProbeAnswer::Unpaid) {
                 break;
             }
             self.learn(question, said, &mut round, started);

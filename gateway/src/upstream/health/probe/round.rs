@@ -18,6 +18,8 @@ pub(super) enum ProbeAnswer {
     Closed(Diagnosis),
     /// It asks for a pause.
     Rests,
+    /// Not sent: the budget has nothing left for it.
+    Unpaid,
     /// It reports itself as unhealthy.
     Unwell,
     /// No usable answer, and what arrived instead.
@@ -44,7 +46,7 @@ pub(super) struct ProbeRound {
     no_genesis: Option<Diagnosis>,
     /// It refuses everything.
     closed: Option<Diagnosis>,
-    /// It asks for a pause.
+    /// It asks for a pause, or the budget does.
     rests: bool,
 }
 
@@ -55,7 +57,7 @@ pub(super) enum RoundVerdict {
     Bad(Diagnosis),
     /// It refuses everything, for a reason that no further probe will change.
     Closed(Diagnosis),
-    /// It asks for a pause, which is no failure.
+    /// It asks for a pause, which is no failure, or was not asked.
     Nothing,
 }
 
@@ -106,6 +108,10 @@ impl ProbeRound {
                 return false;
             }
             ProbeAnswer::Rests => self.rests = true,
+            ProbeAnswer::Unpaid => {
+                self.rests = true;
+                return false;
+            }
             ProbeAnswer::Unwell => self.unwell = Some(true),
             ProbeAnswer::Result(_) | ProbeAnswer::Refused(_) | ProbeAnswer::Nothing(_) => {}
         }
