@@ -13,9 +13,11 @@ use std::sync::Arc;
 use perijove_gateway::config::{self, BudgetRate, Per};
 use perijove_gateway::limit::{Allowances, BudgetRegistry, Gate, PermitRequest, UpstreamBudgets};
 use perijove_gateway::solana::Priority;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 const ROUNDS: usize = 9;
+/// How long a call may wait for a place.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
@@ -97,7 +99,7 @@ async fn queued(calls: usize) -> f64 {
                     consumer,
                     ..PermitRequest::own(Priority::Low)
                 };
-                gate.place(ask).await
+                gate.place(ask, PATIENCE).await
             })
         })
         .collect();
@@ -106,7 +108,7 @@ async fn queued(calls: usize) -> f64 {
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         for _ in 0..calls {
-            let mut next = Box::pin(gate.place(PermitRequest::own(Priority::Critical)));
+            let mut next = Box::pin(gate.place(PermitRequest::own(Priority::Critical), PATIENCE));
             // Now it is in the queue.
             assert!(futures::poll!(next.as_mut()).is_pending());
             drop(held);

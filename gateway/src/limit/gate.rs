@@ -1,8 +1,8 @@
 //! A limited number of places, granted by priority.
 //!
-//! **Order.** A free place goes to the highest class that waits; every [`AGED_TURN`]th goes to the
-//! call that has waited longest, once that is longer than [`AGED`], so that no class starves.
-//! Within a class consumers take turns, so that one with many calls does not delay one with few. A
+//! **Order.** A free place goes to the highest class that waits; every [`AGED_TURN`]th goes to a call
+//! that is [aged](Waiter::aged_at), of the class that has not had a place for longest. So no class
+//! starves, however many calls of others there are, and however short they wait. Within a class consumers take turns, so that one with many calls does not delay one with few. A
 //! plan with more weight gives more turns in a row.
 //!
 //! **Shares.** The lower classes together leave some places free for those above, see
@@ -10,7 +10,8 @@
 //! whatever their class.
 //!
 //! **Limit.** The queue is bounded. If it is full, a new call replaces the latest one of a lower
-//! class, which is refused; if there is none, the new call is refused.
+//! class, which is refused; if there is none, the new call is refused. A few calls of each class
+//! wait all the same, see [`kept_waiting`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +31,10 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-/// Whoever has waited longer gets every [`AGED_TURN`]th place.
+/// Whoever has waited this long, or this part of the time that it may wait, gets every
+/// [`AGED_TURN`]th place.
 const AGED: Duration = Duration::from_secs(1);
+const AGED_PART: u32 = 4;
 const AGED_TURN: u32 = 8;
 
 /// Percentage of all places that a class and those below it may use together.
@@ -65,6 +68,9 @@ struct GateState {
     queue: PriorityQueue<GatePermit>,
     /// Places granted to waiting calls.
     granted: u32,
+    /// Places granted at all, and the last of each class.
+    taken: u64,
+    last_taken: [u64; CLASSES.len()],
 }
 
 /// One place, in use until it is dropped.
@@ -90,6 +96,12 @@ impl Drop for GatePermit {
 fn most_used(places: usize, priority: Priority) -> usize {
     let percent = MOST_USED.get(priority as usize).copied().unwrap_or(100);
     places.saturating_mul(percent).div_ceil(100)
+}
+
+/// How many calls of each class may wait although those of higher classes fill the queue. Without
+/// them a flood of a higher class would leave nothing to the rest.
+fn kept_waiting(most_waiting: usize) -> usize {
+    most_waiting.div_ceil(64)
 }
 
 impl Gate {
@@ -139,8 +151,12 @@ impl Gate {
     }
 
     /// Waits for a place. `None` if the call is refused because too many wait. Dropping the future
-    /// leaves the queue.
-    pub async fn place(self: &Arc<Self>, ask: PermitRequest) -> Option<GatePermit> {
+    /// leaves the queue; that will be the case after `patience`.
+    pub async fn place(
+        self: &Arc<Self>,
+        ask: PermitRequest,
+        patience: Duration,
+    ) -> Option<GatePermit> {
         if let Some(place) = self.try_place(ask) {
             return Some(place);
         }
@@ -148,12 +164,13 @@ impl Gate {
         let number = {
             let mut state = self.state.lock();
             let most_waiting = self.most_waiting.load(Ordering::Relaxed);
-            if state.queue.len() >= most_waiting && !state.queue.shed_below(ask.priority) {
+            let kept = kept_waiting(most_waiting);
+            if !state.queue.make_room(ask.priority, most_waiting, kept) {
                 return None;
             }
             let number = state.queue.push(Waiter {
                 ask,
-                since: Instant::now(),
+                aged_at: Instant::now() + AGED.min(patience / AGED_PART),
                 grant,
             });
             // A place may have become free meanwhile.
@@ -205,7 +222,7 @@ impl Gate {
     fn serve(self: &Arc<Self>, state: &mut GateState) {
         while !state.queue.is_empty() && state.used() < state.places {
             let aged = state.granted % AGED_TURN == AGED_TURN - 1;
-            let aged = aged.then(|| Instant::now().checked_sub(AGED)).flatten();
+            let aged = aged.then(|| (Instant::now(), &state.last_taken));
             let free = CLASSES.map(|priority| {
                 [false, true].map(|heavy| {
                     state.is_free(PermitRequest {
@@ -265,6 +282,10 @@ impl GateState {
     }
 
     fn take(&mut self, ask: PermitRequest) {
+        self.taken += 1;
+        if let Some(last) = self.last_taken.get_mut(ask.priority as usize) {
+            *last = self.taken;
+        }
         if let Some(used) = self.used.get_mut(ask.priority as usize) {
             *used += 1;
         }

@@ -117,7 +117,7 @@ impl CallGate {
         }
         let begun = Instant::now();
         let until = deadline.min(begun + limits.calls_queue);
-        let waited = Box::pin(timeout_at(until, gate.place(ask))).await;
+        let waited = Box::pin(timeout_at(until, gate.place(ask, until - begun))).await;
         if let Some(metrics) = metrics {
             metrics.waited.observe(begun.elapsed().as_secs_f64());
         }

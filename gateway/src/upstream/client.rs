@@ -249,7 +249,8 @@ impl UpstreamLine<'_> {
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<ConnectionPermit, TransportFault> {
         let _wait = self.saturation.map(Saturation::meet);
-        within(timer, until, self.connections.slot(ask))
+        let patience = until.saturating_duration_since(Instant::now());
+        within(timer, until, self.connections.slot(ask, patience))
             .await
             .flatten()
             .ok_or(TransportFault::before(FaultKind::Saturated))

@@ -12,12 +12,16 @@ use crate::solana::Priority;
 #[derive(Debug)]
 pub(super) struct Waiter<P> {
     pub(super) ask: PermitRequest,
-    pub(super) since: Instant,
+    /// From when on it gets every eighth place.
+    pub(super) aged_at: Instant,
     pub(super) grant: oneshot::Sender<P>,
 }
 
 /// Whether a place is free for a light and for a heavy call, by class.
 pub(super) type FreePermits = [[bool; 2]; CLASSES.len()];
+
+/// Numbers that increase with each permit: the last of each class.
+pub(super) type LastPermits = [u64; CLASSES.len()];
 
 /// All waiting calls.
 #[derive(Debug)]
@@ -86,20 +90,25 @@ impl<P> PriorityQueue<P> {
         number
     }
 
-    /// Removes the next call for which a place is free: if one has waited since before `aged`, the
-    /// one that has waited longest.
-    pub(super) fn next(&mut self, free: &FreePermits, aged: Option<Instant>) -> Option<Waiter<P>> {
+    /// Removes the next call for which a place is free. With `aged` it is one that is aged by now, if
+    /// there is any: the first of the class whose last permit is longest ago.
+    pub(super) fn next(
+        &mut self,
+        free: &FreePermits,
+        aged: Option<(Instant, &LastPermits)>,
+    ) -> Option<Waiter<P>> {
         let lines = self.lines.iter_mut().flatten();
         let lines = lines.zip(free.iter().flatten());
         let open = lines.filter_map(|(line, free)| free.then_some(line));
         let mut open: Vec<&mut ClassQueue<P>> =
             open.filter(|line| !line.turns.is_empty()).collect();
-        let oldest = aged.and_then(|aged| {
+        let oldest = aged.and_then(|(now, last)| {
             let oldest = open.iter().enumerate().filter_map(|(at, line)| {
-                let (consumer, since) = line.oldest()?;
-                Some((since, at, consumer))
+                let (consumer, aged_at) = line.oldest()?;
+                let last = last.get(line.priority()? as usize)?;
+                (aged_at <= now).then_some(((last, aged_at), at, consumer))
             });
-            oldest.min().filter(|(since, ..)| *since <= aged)
+            oldest.min()
         });
         let waiter = if let Some((_, at, consumer)) = oldest {
             open.get_mut(at)?.pop(consumer)
@@ -115,11 +124,29 @@ impl<P> PriorityQueue<P> {
         Some(waiter)
     }
 
-    /// Refuses the latest call of the lowest class below this one, of the consumer with most calls;
-    /// returns whether there was one.
-    pub(super) fn shed_below(&mut self, priority: Priority) -> bool {
-        let lower = self.lines.iter_mut().take(priority as usize).flatten();
-        let Some(waiter) = lower.into_iter().find_map(ClassQueue::<P>::pop_latest) else {
+    /// Whether one more call of this class may wait: if too many do already, the latest call of the
+    /// lowest class below is refused, of the consumer with most calls. `kept` calls of each class may
+    /// wait however many there are of higher ones, and are not refused for them.
+    pub(super) fn make_room(&mut self, priority: Priority, most: usize, kept: usize) -> bool {
+        if self.waiting < most {
+            return true;
+        }
+        let class = priority as usize;
+        let mut waiting = self.by_class();
+        if waiting.get(class).is_some_and(|own| *own < kept) {
+            return true;
+        }
+        for lower in waiting.iter_mut().take(class) {
+            *lower = lower.saturating_sub(kept);
+        }
+        if waiting.iter().sum::<usize>() < most {
+            return true;
+        }
+        let Some(lowest) = waiting.iter().take(class).position(|lower| *lower > 0) else {
+            return false;
+        };
+        let lines = self.lines.get_mut(lowest).into_iter().flatten();
+        let Some(waiter) = lines.into_iter().find_map(ClassQueue::<P>::pop_latest) else {
             return false;
         };
         self.waiting -= 1;
@@ -158,11 +185,11 @@ impl<P> ClassQueue<P> {
         Some(waiter.ask.priority)
     }
 
-    /// The consumer whose first call has waited longest, and since when.
+    /// The consumer whose first call is aged first, and when.
     fn oldest(&self) -> Option<(u64, Instant)> {
         let firsts = self.waiters.iter();
-        let firsts = firsts.filter_map(|(consumer, own)| Some((own.front()?.1.since, *consumer)));
-        firsts.min().map(|(since, consumer)| (consumer, since))
+        let firsts = firsts.filter_map(|(consumer, own)| Some((own.front()?.1.aged_at, *consumer)));
+        firsts.min().map(|(aged_at, consumer)| (consumer, aged_at))
     }
 
     /// The next call of the consumer whose turn it is, and still is while its weight gives it more.

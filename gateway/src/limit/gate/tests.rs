@@ -4,6 +4,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
+/// Longer than any call of these tests waits.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 fn ask(priority: Priority) -> PermitRequest {
     PermitRequest::own(priority)
 }
@@ -25,7 +28,7 @@ fn heavy(priority: Priority) -> PermitRequest {
 /// Asks, and is in the queue or has its place when this returns.
 async fn wait(gate: &Arc<Gate>, ask: PermitRequest) -> JoinHandle<Option<GatePermit>> {
     let gate = Arc::clone(gate);
-    let waits = tokio::spawn(async move { gate.place(ask).await });
+    let waits = tokio::spawn(async move { gate.place(ask, PATIENCE).await });
     tokio::task::yield_now().await;
     waits
 }
@@ -37,7 +40,7 @@ fn all(gate: &Arc<Gate>, ask: PermitRequest) -> Vec<GatePermit> {
 #[tokio::test(start_paused = true)]
 async fn a_place_goes_to_the_highest_class_that_waits() {
     let gate = Gate::new(1, 10);
-    let held = gate.place(ask(Priority::Medium)).await.unwrap();
+    let held = gate.place(ask(Priority::Medium), PATIENCE).await.unwrap();
     let mut waiting = Vec::new();
     for priority in CLASSES {
         waiting.push((priority, wait(&gate, ask(priority)).await));
@@ -87,7 +90,7 @@ async fn heavy_calls_leave_half_of_the_places_to_light_ones() {
     assert_eq!(scans.len(), 5);
     let scan = wait(&gate, heavy(Priority::Medium)).await;
     assert!(gate.try_place(ask(Priority::Medium)).is_some());
-    assert!(gate.place(ask(Priority::Medium)).await.is_some());
+    assert!(gate.place(ask(Priority::Medium), PATIENCE).await.is_some());
     assert_eq!(gate.waiting(), 1);
     drop(scans);
     assert!(scan.await.unwrap().is_some());
@@ -142,20 +145,99 @@ async fn nobody_starves_below_a_flood_of_a_higher_class() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_too_many_wait_the_lowest_are_turned_away() {
-    let gate = Gate::new(1, 2);
+async fn where_too_many_wait_the_lowest_are_turned_away_but_one_of_each_class() {
+    let gate = Gate::new(1, 3);
     let held = gate.try_place(ask(Priority::Medium));
     let background = wait(&gate, ask(Priority::Background)).await;
+    let second = wait(&gate, ask(Priority::Background)).await;
     let low = wait(&gate, ask(Priority::Low)).await;
     // Nobody below it waits.
-    assert!(gate.place(ask(Priority::Background)).await.is_none());
-    let critical = wait(&gate, ask(Priority::Critical)).await;
-    assert!(background.await.unwrap().is_none());
-    let high = wait(&gate, ask(Priority::High)).await;
-    assert!(low.await.unwrap().is_none());
+    let refused = gate.place(ask(Priority::Background), PATIENCE).await;
+    assert!(refused.is_none());
+    let first_high = wait(&gate, ask(Priority::High)).await;
+    let second_high = wait(&gate, ask(Priority::High)).await;
+    assert!(!second.is_finished(), "one of each waits beside the three");
+    let third_high = wait(&gate, ask(Priority::High)).await;
+    assert!(second.await.unwrap().is_none());
+    assert!(gate.place(ask(Priority::High), PATIENCE).await.is_none());
+    assert!(
+        wait(&gate, ask(Priority::Low))
+            .await
+            .await
+            .unwrap()
+            .is_none()
+    );
     drop(held);
-    assert!(critical.await.unwrap().is_some());
-    assert!(high.await.unwrap().is_some());
+    for waits in [first_high, second_high, third_high, low, background] {
+        assert!(waits.await.unwrap().is_some());
+    }
+    assert!(Gate::new(1, 0).try_place(ask(Priority::Low)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_may_wait_nobody_does() {
+    let gate = Gate::new(1, 0);
+    let _held = gate.try_place(ask(Priority::Critical));
+    for priority in CLASSES {
+        assert!(gate.place(ask(priority), PATIENCE).await.is_none());
+    }
+}
+
+/// Callers that ask again and again, as long as each may wait for a place, and hold it for 100 ms.
+/// Returns how many were served of each class in twenty seconds.
+async fn served(
+    gate: &Arc<Gate>,
+    callers: &[(Priority, usize)],
+    patience: Duration,
+) -> [usize; CLASSES.len()] {
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut calls: Vec<(Priority, JoinHandle<usize>)> = Vec::new();
+    for (priority, number) in callers {
+        for caller in 0..*number {
+            let (gate, ask) = (Arc::clone(gate), of(*priority, caller as u64));
+            let call = tokio::spawn(async move {
+                let mut served = 0;
+                while Instant::now() < until {
+                    let place = tokio::time::timeout(patience, gate.place(ask, patience));
+                    let place = place.await.ok().flatten();
+                    let pause = if place.is_some() { 100 } else { 50 };
+                    served += usize::from(place.is_some());
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                served
+            });
+            calls.push((*priority, call));
+        }
+    }
+    let mut served = [0; CLASSES.len()];
+    for (priority, call) in calls {
+        served[priority as usize] += call.await.unwrap();
+    }
+    served
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_class_starves_however_short_calls_may_wait_and_however_many_there_are() {
+    let defaults = crate::config::Limits::default();
+    for patience in [defaults.calls_queue, Duration::from_millis(150)] {
+        for critical in [30, 300] {
+            for most_waiting in [defaults.calls_waiting, 16] {
+                let gate = Gate::new(8, most_waiting);
+                let callers = [
+                    (Priority::Critical, critical),
+                    (Priority::Medium, 100),
+                    (Priority::Background, 2),
+                ];
+                let served = served(&gate, &callers, patience).await;
+                let case = format!("{served:?} of {critical}, {most_waiting}, {patience:?}");
+                // Eight places for 100 ms each serve 1600 in twenty seconds.
+                assert!(served[Priority::Critical as usize] > 1_150, "{case}");
+                for class in [Priority::Medium, Priority::Background] {
+                    assert!(served[class as usize] >= 20, "{case}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +310,7 @@ proptest::proptest! {
 #[tokio::test(start_paused = true)]
 async fn a_gate_that_grows_serves_who_waits_and_one_that_shrinks_takes_nothing_away() {
     let gate = Gate::new(1, 10);
-    let held = gate.place(ask(Priority::Critical)).await.unwrap();
+    let held = gate.place(ask(Priority::Critical), PATIENCE).await.unwrap();
     let second = wait(&gate, ask(Priority::Critical)).await;
     let third = wait(&gate, ask(Priority::Critical)).await;
     gate.resize(2, 10);
@@ -245,7 +327,7 @@ async fn a_gate_that_grows_serves_who_waits_and_one_that_shrinks_takes_nothing_a
 #[tokio::test(start_paused = true)]
 async fn whose_plan_has_more_weight_has_more_turns_and_takes_none_of_who_waits_alone() {
     let gate = Gate::new(1, 1000);
-    let mut held = gate.place(ask(Priority::Critical)).await.unwrap();
+    let mut held = gate.place(ask(Priority::Critical), PATIENCE).await.unwrap();
     let mut waiting = Vec::new();
     for _ in 0..100 {
         for (consumer, weight) in [(1, 1), (2, 3)] {

@@ -163,12 +163,14 @@ impl Http1Connections {
         })
     }
 
-    /// Waits for the permit for a connection; the gate decides the order. `None` if too many wait.
+    /// Waits for the permit for a connection, at most for `patience`; the gate decides the order.
+    /// `None` if too many wait.
     pub(in crate::upstream) async fn slot(
         self: &Arc<Self>,
         ask: PermitRequest,
+        patience: Duration,
     ) -> Option<ConnectionPermit> {
-        let place = self.slots.place(ask).await?;
+        let place = self.slots.place(ask, patience).await?;
         Some(self.held(place))
     }
 

@@ -178,7 +178,8 @@ impl Http2Pool {
             return Some(place);
         }
         let _wait = wait();
-        within(timer, until, self.streams.place(ask))
+        let patience = until.saturating_duration_since(Instant::now());
+        within(timer, until, self.streams.place(ask, patience))
             .await
             .flatten()
     }

@@ -145,7 +145,10 @@ async fn what_a_burst_opened_beyond_those_that_are_kept_is_closed_soon() {
 async fn the_places_in_use_are_counted_and_freed() {
     let connections = Http1Connections::new(1, 2, Duration::from_mins(1));
     let first = connections.try_slot(ORDINARY).unwrap();
-    let second = connections.slot(ORDINARY).await.unwrap();
+    let second = connections
+        .slot(ORDINARY, Duration::from_secs(1))
+        .await
+        .unwrap();
     assert!(connections.try_slot(ORDINARY).is_none());
     assert_eq!(connections.busy(), 2);
     drop(first);
