@@ -3,6 +3,7 @@
 
 pub(super) mod dial;
 mod early;
+mod horizon;
 pub(super) mod messages;
 mod orders;
 mod pulse;
@@ -21,6 +22,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use self::dial::DialError;
+use self::horizon::Horizon;
 use self::messages::{CloseReason, ReportSender, SocketOrder, SocketReport};
 use self::orders::OrderQueue;
 use self::pulse::{Pulse, PulseState};
@@ -38,9 +40,6 @@ const OPENING: Duration = Duration::from_secs(5);
 /// How long an upstream may take at most to answer a subscription while it keeps reporting slots,
 /// before another one is tried.
 const ANSWER: Duration = Duration::from_secs(5);
-/// A notification further ahead of the cluster's tip than this, in slots, is not believed. Nodes are
-/// a few slots ahead of what probes have seen. Delivered, it would hide everything that follows.
-const IMPOSSIBLE_LEAD: u64 = 1000;
 /// Interval between two checks of the pulse.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -89,6 +88,7 @@ impl UpstreamSocket {
             socket,
             table: SubscriptionTable::default(),
             queue: OrderQueue::default(),
+            horizon: Horizon::default(),
             next_order: now,
             garbled: false,
         };
@@ -109,6 +109,7 @@ struct OpenSocket {
     table: SubscriptionTable,
     pulse: Pulse,
     queue: OrderQueue,
+    horizon: Horizon,
     /// When the next subscription may be made.
     next_order: Instant,
     /// It sent a notification that is invalid for its subscription.
@@ -299,32 +300,39 @@ impl OpenSocket {
             result,
         } = notification;
         let subscription = *subscription;
-        let expected = self.table.kind(subscription);
-        if expected.is_some() && *kind != expected {
+        let Some(expected) = self.table.kind(subscription) else {
+            self.table.keep_early(notification);
+            return;
+        };
+        if *kind != Some(expected) {
             self.garbled = true;
             return;
         }
-        if self.table.is_beacon(subscription) {
-            if let Some(info) = SlotInfo::read(result).filter(|_| self.is_possible(result)) {
-                let newest = self.line.slot.fetch_max(info.slot, Ordering::AcqRel);
-                if info.slot > newest {
-                    self.pulse.beat(now);
-                    if self.line.limits.track_slots {
-                        self.line.upstream.tells_slot(Slot(info.slot));
-                    }
-                }
-            }
-        } else if !self.table.knows(subscription) {
-            self.table.keep_early(notification);
-            return;
+        let is_possible = self.is_possible(result, now);
+        if is_possible && self.table.is_beacon(subscription) {
+            self.beats(result, now);
         }
         for topic in self.table.topics(subscription) {
-            self.tell(&topic, result);
+            self.tell(&topic, result, is_possible);
         }
     }
 
-    fn tell(&mut self, topic: &Arc<Topic>, result: &Bytes) {
-        let heard = if self.is_possible(result) {
+    /// The beacon has told a slot.
+    fn beats(&mut self, result: &Bytes, now: Instant) {
+        let Some(info) = SlotInfo::read(result) else {
+            return;
+        };
+        let newest = self.line.slot.fetch_max(info.slot, Ordering::AcqRel);
+        if info.slot > newest {
+            self.pulse.beat(now);
+            if self.line.limits.track_slots {
+                self.line.upstream.tells_slot(Slot(info.slot));
+            }
+        }
+    }
+
+    fn tell(&mut self, topic: &Arc<Topic>, result: &Bytes, is_possible: bool) {
+        let heard = if is_possible {
             topic.hear(self.line.id, result)
         } else {
             NotificationOutcome::nothing(NotificationVerdict::Garbled)
@@ -347,13 +355,13 @@ impl OpenSocket {
     }
 
     /// Whether the cluster can have reached the slot of a notification.
-    fn is_possible(&self, result: &Bytes) -> bool {
+    fn is_possible(&mut self, result: &Bytes, now: Instant) -> bool {
         let Some(slot) = feed_message::slot(result) else {
             return true;
         };
         let snapshot = self.line.hub.published.load();
-        let tip = snapshot.pool.tip(Commitment::Processed);
-        tip.is_none_or(|tip| slot.0 <= tip.0.saturating_add(IMPOSSIBLE_LEAD))
+        let furthest = snapshot.pool.furthest(self.horizon.seen());
+        self.horizon.includes(slot, furthest, now)
     }
 
     async fn look(&mut self) -> Result<(), CloseReason> {

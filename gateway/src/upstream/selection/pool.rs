@@ -187,6 +187,19 @@ impl Pool {
         self.cluster.tip(commitment, Instant::now())
     }
 
+    /// The newest slot that the cluster can have reached by now, given that something has shown this
+    /// one then; `None` before any upstream has reported one.
+    pub fn furthest(&self, seen: Option<(Slot, Instant)>) -> Option<Slot> {
+        let tip = self.tip(Commitment::Processed)?;
+        // It is no faster than twice its usual speed, or the measured one.
+        let cluster = &self.cluster;
+        let fastest = cluster.usual_pace().max(cluster.pace()).percent(200);
+        let reached = seen.map_or(Slot(0), |(slot, at)| {
+            Slot(slot.0.saturating_add(fastest.slots(at.elapsed())))
+        });
+        Some(tip.max(reached))
+    }
+
     /// The current slots of the cluster; `None` before any upstream has reported one.
     pub fn slots(&self) -> Option<SlotView> {
         self.cluster.clock.view(Instant::now())

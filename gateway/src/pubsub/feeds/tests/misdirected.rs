@@ -16,7 +16,7 @@ async fn serve_confused(
     method: &'static str,
     asked: Arc<Mutex<Vec<String>>>,
 ) {
-    let mut ticks = interval(Duration::from_millis(200));
+    let mut ticks = interval(Duration::from_millis(400));
     let (mut slot, mut taken) = (1000, BTreeSet::new());
     loop {
         let message = tokio::select! {
@@ -115,5 +115,37 @@ async fn what_names_another_method_is_not_told_and_its_upstream_is_left() {
         hub.subscribe(&topic, joined, 7).await.unwrap();
         told(&outbox, 3).await;
         assert_eq!(*asked.lock(), ["a", "b"], "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_the_cluster_cannot_have_reached_hides_no_account() {
+    let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
+    let (outbox, mut a) = subscribed(&hub, &mut nodes).await;
+    let mut b = nodes.recv().await.unwrap();
+    b.takes(1).await;
+    // The tip is 1000. A node may be a few slots ahead of the others.
+    for slot in [1000, 1008, 1060] {
+        a.tells(2, slot).await;
+    }
+    assert_eq!(b.takes(5).await, "accountSubscribe");
+    b.tells(5, 1009).await;
+    assert_eq!(told(&outbox, 3).await, [1000, 1008, 1009]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_goes_on_while_nobody_else_shows_where_the_cluster_is() {
+    let (hub, mut nodes) = scripted(vec![own("a")]);
+    let (outbox, mut a) = subscribed(&hub, &mut nodes).await;
+    // No probe runs here: what time explains is possible.
+    for second in 1..=120 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let slot = 1000 + second * 5 / 2;
+        let info = json!({ "slot": slot, "parent": slot - 1, "root": slot - 32 });
+        let params = json!({ "result": info, "subscription": 1 });
+        a.say(json!({ "method": "slotNotification", "params": params }))
+            .await;
+        a.tells(2, slot).await;
+        assert_eq!(told(&outbox, 1).await, [slot]);
     }
 }
