@@ -135,10 +135,15 @@ async fn what_is_corrupt_or_far_too_large_ends_its_socket_and_no_other() {
     let payload = deflated(call.as_bytes());
     let bomb = deflated(&vec![b' '; 8 << 20]);
     let bomb = &bomb[..bomb.len().min(64 * 1024)];
+    let blocks = [0, 0, 0, 0xff, 0xff].repeat(5000);
     let cases: [(&str, Frames<'_>, u16); 8] = [
+        (
+            "empty blocks without end",
+            &[(0x41, &blocks), (0x00, &blocks), (0x00, &blocks)],
+            1009,
+        ),
         ("cut off", &[(0xc1, &payload[..10])], 1007),
         ("garbage", &[(0xc1, b"\xff\xff\xff\xff")], 1007),
-        ("empty", &[(0xc1, b"")], 1007),
         ("no text", &[(0xc1, &deflated(b"\xff\xfe"))], 1007),
         ("a bomb", &[(0xc1, bomb)], 1009),
         (
@@ -165,9 +170,9 @@ async fn what_is_corrupt_or_far_too_large_ends_its_socket_and_no_other() {
     assert_eq!(other.text().await.json()["result"], "ok");
     let metrics = scene.gateway.metrics().await;
     for (cause, count) in [
-        ("corrupt", 3),
+        ("corrupt", 2),
         ("not_text", 1),
-        ("too_large", 2),
+        ("too_large", 3),
         ("malformed", 2),
     ] {
         let closed = metrics.sum("perijove_websocket_closed_total", &[("cause", cause)]);

@@ -111,6 +111,9 @@ impl ParsedRequest {
         }
         course.check(line.authority)?;
         let method = Method::from_bytes(line.method).map_err(|_no_token| BAD_LINE)?;
+        // Of several protocols the server chooses, and may choose none.
+        let opens = method == Method::GET && course.has_websocket_key;
+        let asks_for_websocket = course.websocket && (!course.others || opens);
         let (path, query) = match line.path.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (line.path, None),
@@ -125,7 +128,7 @@ impl ParsedRequest {
             keeps_alive: line.is_current && !course.closes,
             expects_continue: line.is_current && course.expects_continue,
             // An HTTP/1.0 client cannot ask for another protocol (RFC 9110 §7.8).
-            asks_for_websocket: line.is_current && course.websocket && !course.others,
+            asks_for_websocket: line.is_current && asks_for_websocket,
             lines: fields,
             head,
         })
@@ -269,6 +272,7 @@ struct RequestCourse<'a> {
     /// WebSocket is requested, or another protocol is.
     websocket: bool,
     others: bool,
+    has_websocket_key: bool,
 }
 
 impl<'a> RequestCourse<'a> {
@@ -302,6 +306,7 @@ impl<'a> RequestCourse<'a> {
                     return bad("content-length is given twice");
                 }
             }
+            17 if is("sec-websocket-key") => self.has_websocket_key = true,
             17 if is("transfer-encoding") => {
                 if std::mem::replace(&mut self.chunked, true) {
                     return bad("transfer-encoding is given twice");

@@ -29,7 +29,7 @@ pub(in crate::pubsub) struct CorruptDeflate;
 #[derive(Debug)]
 pub(super) struct InboundFrames {
     inflaters: Arc<Inflaters>,
-    /// Payload of a frame, at most.
+    /// Compressed bytes of a message, at most.
     longest: u64,
     at: Position,
     /// The compressed message that is arriving.
@@ -63,6 +63,8 @@ struct CompressedPayload {
 #[derive(Debug)]
 struct ArrivingMessage {
     inflater: Inflater,
+    /// Compressed bytes of all its frames so far.
+    length: u64,
     /// Of the next fragment for the reader.
     opcode: u8,
     /// Unmasked, and not decompressed yet.
@@ -78,7 +80,7 @@ struct ArrivingMessage {
 }
 
 impl InboundFrames {
-    /// `unread` has arrived already; no frame is longer than `longest` bytes.
+    /// `unread` has arrived already; no message is longer than `longest` bytes, compressed.
     pub(super) fn new(inflaters: Arc<Inflaters>, unread: &[u8], longest: usize) -> Self {
         Self {
             inflaters,
@@ -145,8 +147,13 @@ impl InboundFrames {
                     }
                     message.input = payload.unmask(&mut self.raw);
                 } else if payload.is_final && !message.has_tail {
-                    message.input = Bytes::from_static(TAIL);
                     message.has_tail = true;
+                    // Nothing at all is an empty message, though no block has begun.
+                    if message.length == 0 {
+                        message.has_ended = true;
+                    } else {
+                        message.input = Bytes::from_static(TAIL);
+                    }
                 } else {
                     self.end()?;
                     return Ok(true);
@@ -191,10 +198,10 @@ impl InboundFrames {
 
     /// A frame of a compressed message begins.
     fn begin(&mut self, head: FrameHead, bytes: &PartialHead) {
-        let Some(mask) = head.mask.filter(|_| head.length <= self.longest) else {
-            // The reader refuses it.
-            self.ready.extend_from_slice(bytes.bytes());
-            self.at = Position::Payload { left: head.length };
+        let before = self.message.as_ref().map_or(0, |message| message.length);
+        let length = before.saturating_add(head.length);
+        let Some(mask) = head.mask.filter(|_| length <= self.longest) else {
+            self.refuse(head, bytes);
             return;
         };
         self.at = Position::CompressedPayload(CompressedPayload {
@@ -202,9 +209,12 @@ impl InboundFrames {
             mask,
             is_final: head.first & FINAL != 0,
         });
-        if self.message.is_none() {
+        if let Some(message) = &mut self.message {
+            message.length = length;
+        } else {
             self.message = Some(ArrivingMessage {
                 inflater: self.inflaters.take(),
+                length,
                 opcode: head.first & OPCODE,
                 input: Bytes::new(),
                 output: Vec::with_capacity(FRAGMENT),
@@ -212,6 +222,19 @@ impl InboundFrames {
                 has_ended: false,
                 is_full: false,
             });
+        }
+    }
+
+    /// The reader refuses it, if it is told the truth: of frames that are too long together, it is shown
+    /// one that is.
+    fn refuse(&mut self, head: FrameHead, bytes: &PartialHead) {
+        self.at = Position::Payload { left: head.length };
+        if head.mask.is_none() || head.length > self.longest {
+            self.ready.extend_from_slice(bytes.bytes());
+        } else {
+            let too_long = self.longest.saturating_add(1);
+            let too_long = usize::try_from(too_long).unwrap_or(usize::MAX);
+            put_unmasked(&mut self.ready, head.first & OPCODE, too_long);
         }
     }
 

@@ -30,8 +30,8 @@ impl<S> InflatingStream<S> {
         }
     }
 
-    /// One on which it was. `unread` has been read from it already; a frame with more than `longest`
-    /// bytes is passed on as it is, to be refused.
+    /// One on which it was. `unread` has been read from it already; where a message has more than
+    /// `longest` bytes, compressed, a frame of more is passed on, to be refused.
     pub(in crate::pubsub) fn agreed(
         stream: S,
         inflaters: Arc<Inflaters>,

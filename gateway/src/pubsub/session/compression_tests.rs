@@ -149,10 +149,25 @@ async fn calls_are_understood_compressed_and_not() {
     assert_eq!(client.frame().await, (0x8a, b"ping".to_vec()));
     assert!(client.text().await.0.contains(r#""id":"a call""#));
     // Nothing, which is no call.
-    client.send(0xc1, &[0]).await;
-    assert!(client.text().await.0.contains("-32700"));
+    for nothing in [&[0][..], &[]] {
+        client.send(0xc1, nothing).await;
+        assert!(client.text().await.0.contains("-32700"));
+    }
     drop(client.stream);
-    assert_eq!(client.serving.await.unwrap().messages, 4);
+    assert_eq!(client.serving.await.unwrap().messages, 5);
+}
+
+#[tokio::test]
+async fn a_message_is_no_larger_than_allowed_in_however_many_fragments_it_is_compressed() {
+    let hub = hub_with(|config| config.websocket.max_message = 4096);
+    let mut client = Client::open(&hub, true).await;
+    // Empty blocks, of which nothing comes out.
+    let blocks = [0, 0, 0, 0xff, 0xff].repeat(400);
+    client.send(0x41, &blocks).await;
+    client.send(0x00, &blocks).await;
+    client.send(0x00, &blocks).await;
+    let (code, end) = client.closed().await;
+    assert_eq!((code, end), (1009, SocketEnd::TooLarge));
 }
 
 #[tokio::test]
@@ -180,11 +195,10 @@ async fn what_breaks_the_rules_ends_the_socket_with_the_right_code() {
     let latin = deflated(b"\"\xe4\"");
     let (corrupt, not_text, malformed) =
         (SocketEnd::Corrupt, SocketEnd::NotText, SocketEnd::Malformed);
-    let cases: [(bool, Frames<'_>, u16, SocketEnd); 11] = [
-        // Cut off, garbage, nothing at all, and what is no text.
+    let cases: [(bool, Frames<'_>, u16, SocketEnd); 10] = [
+        // Cut off, garbage, and what is no text.
         (true, &[(0xc1, &text[..9])], 1007, corrupt),
         (true, &[(0xc1, b"\xff\xff\xff")], 1007, corrupt),
-        (true, &[(0xc1, b"")], 1007, corrupt),
         (true, &[(0xc1, &latin)], 1007, not_text),
         // The bit on a control frame and on a continuation, other bits, a message within another.
         (true, &[(0xc9, b"")], 1002, malformed),

@@ -211,6 +211,19 @@ fn of_all_upgrades_only_websocket_is_none_that_can_be_ignored() {
     }
     let old = read("GET / HTTP/1.0\r\nUpgrade: websocket\r\n\r\n").unwrap();
     assert!(!old.asks_for_websocket);
+    // Of several it is the one that is spoken here, if the client has said what opening one needs.
+    for upgrade in [
+        "h2c, WebSocket",
+        "websocket, h2c",
+        "websocket\r\nUpgrade: TLS/1.0",
+    ] {
+        for (method, asks) in [("GET", true), ("POST", false)] {
+            let head = format!(
+                "{method} / HTTP/1.1\r\nHost: a\r\nUpgrade: {upgrade}\r\nSec-WebSocket-Key: x\r\n\r\n"
+            );
+            assert_eq!(read(&head).unwrap().asks_for_websocket, asks, "{head}");
+        }
+    }
 }
 
 #[test]

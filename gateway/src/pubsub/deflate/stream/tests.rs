@@ -150,8 +150,12 @@ async fn a_small_message_becomes_one_frame() {
             [(0x82, b"Hello".to_vec())]
         );
     }
-    // Nothing, compressed.
+    // Nothing, compressed; and nothing to be decompressed, whole and in pieces.
     assert_eq!(whole(&frame(0xc1, &[0])).await, [(0x81, vec![])]);
+    assert_eq!(whole(&frame(0xc1, b"")).await, [(0x81, vec![])]);
+    let pieces = [frame(0x42, b""), frame(0x00, b""), frame(0x80, b"")];
+    let read = whole(&pieces.concat()).await;
+    assert_eq!(messages(&read), [(2, vec![])]);
 }
 
 #[tokio::test]
@@ -176,11 +180,10 @@ async fn a_large_message_becomes_fragments_and_control_frames_keep_their_place()
 #[tokio::test]
 async fn what_is_no_deflate_is_an_error() {
     let payload = deflated(b"a text that is long enough to be cut, and cut again");
-    for cut in 0..payload.len() - 1 {
+    for cut in 1..payload.len() - 1 {
         corrupt(&frame(0xc1, &payload[..cut])).await;
     }
     corrupt(&frame(0xc1, b"\xff\xff\xff\xff")).await;
-    corrupt(&frame(0xc1, b"")).await;
     corrupt(&[frame(0x41, &payload), frame(0x80, b"\x07")].concat()).await;
 }
 
@@ -213,6 +216,32 @@ async fn frames_against_the_rules_are_passed_on() {
         // The reader knows that a message has begun.
         assert_eq!(read.first() == Some(&0x01), !before.is_empty());
     }
+}
+
+#[tokio::test]
+async fn the_frames_of_a_compressed_message_are_no_longer_together_than_one_may_be() {
+    // Empty blocks: nothing comes out.
+    let blocks = |count| [0, 0, 0, 0xff, 0xff].repeat(count);
+    let rest = [blocks(LONGEST / 10 - 1), vec![0]].concat();
+    let fits = [frame(0x41, &blocks(LONGEST / 10)), frame(0x80, &rest)];
+    let read_whole = whole(&fits.concat()).await;
+    assert_eq!(messages(&read_whole), [(1, vec![])]);
+    let endless = [
+        frame(0x41, &blocks(800)),
+        frame(0, &blocks(800)),
+        frame(0, &blocks(401)),
+    ];
+    let (read, end) = read(&endless.concat(), 0, 1000).await;
+    end.unwrap();
+    // Two empty fragments, and one that says that it is too long.
+    let head = [&[0x00, 0xfe][..], &10_001_u16.to_be_bytes(), &[0; 4]].concat();
+    assert_eq!(
+        read[..16],
+        [
+            0x01, 0x80, 0, 0, 0, 0, 0x00, 0x80, 0, 0, 0, 0, 0x00, 0xfe, 0x27, 0x11
+        ]
+    );
+    assert!(read[12..].starts_with(&head));
 }
 
 #[tokio::test]
