@@ -9,11 +9,9 @@ use serde_json::{Map, Value, json};
 use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
 
+mod filters;
 #[cfg(test)]
 mod tests;
-
-/// Most filters of a program subscription.
-const MOST_FILTERS: usize = 4;
 
 const ACCOUNT_ENCODINGS: [&str; 5] = ["binary", "base58", "base64", "jsonParsed", "base64+zstd"];
 const BLOCK_ENCODINGS: [&str; 5] = ["binary", "base64", "base58", "json", "jsonParsed"];
@@ -214,16 +212,61 @@ fn flag(config: &Map<String, Value>, key: &str) -> Result<bool, RpcError> {
     }
 }
 
-fn slice(config: &Map<String, Value>) -> Result<Option<Value>, RpcError> {
-    let Some(slice) = config.get("dataSlice") else {
-        return Ok(None);
+/// A number without sign and fraction, of the type that a node has for it.
+fn whole(value: &Value, expected: &str) -> Result<u64, RpcError> {
+    let number = match expected {
+        "u8" => value.as_u64().filter(|number| *number <= u8::MAX.into()),
+        _ => value.as_u64(),
     };
-    let number = |key| slice.get(key).and_then(Value::as_u64);
-    match (number("offset"), number("length")) {
-        (Some(offset), Some(length)) => Ok(Some(json!({ "offset": offset, "length": length }))),
-        (None, _) => Err(invalid("Invalid params: missing field `offset`.")),
-        (_, None) => Err(invalid("Invalid params: missing field `length`.")),
-    }
+    number.ok_or_else(|| {
+        // A number, but none of these.
+        let wrong = if value.is_i64() || value.is_u64() {
+            "value"
+        } else {
+            "type"
+        };
+        invalid(format!(
+            "Invalid params: invalid {wrong}: {}, expected {expected}.",
+            describe(value)
+        ))
+    })
+}
+
+/// A node ignores it, but reads it.
+fn ignored(config: &Map<String, Value>) -> Result<(), RpcError> {
+    let slot = config.get("minContextSlot");
+    slot.map_or(Ok(()), |slot| whole(slot, "u64").map(drop))
+}
+
+/// As an object, or as a list of its two members.
+fn slice(config: &Map<String, Value>) -> Result<Option<Value>, RpcError> {
+    let (offset, length) = match config.get("dataSlice") {
+        None => return Ok(None),
+        Some(Value::Object(slice)) => {
+            let member = |key| {
+                let missing = || invalid(format!("Invalid params: missing field `{key}`."));
+                slice.get(key).ok_or_else(missing)
+            };
+            (member("offset")?, member("length")?)
+        }
+        Some(Value::Array(members)) => match members.as_slice() {
+            [offset, length] => (offset, length),
+            members => {
+                return Err(invalid(format!(
+                    "Invalid params: invalid length {}, expected struct UiDataSliceConfig with 2 elements.",
+                    members.len()
+                )));
+            }
+        },
+        Some(other) => {
+            return Err(invalid(format!(
+                "Invalid params: invalid type: {}, expected struct UiDataSliceConfig.",
+                describe(other)
+            )));
+        }
+    };
+    let (offset, length) = (whole(offset, "usize")?, whole(length, "usize")?);
+    Ok(Some(json!({ "offset": offset, "length": length })))
 }
 
 fn key<T: std::str::FromStr>(text: &str, thing: &str) -> Result<(), RpcError> {
@@ -256,6 +299,7 @@ fn account(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     let encoding = word(&config, "encoding", &ACCOUNT_ENCODINGS, "binary")?;
     let slice = slice(&config)?;
     let commitment = commitment(&config);
+    ignored(&config)?;
     key::<Pubkey>(pubkey, "pubkey")?;
     let mut canonical = json!({ "commitment": commitment, "encoding": encoding });
     put(&mut canonical, "dataSlice", slice);
@@ -275,25 +319,12 @@ fn program(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     let slice = slice(&config)?;
     let commitment = commitment(&config);
     let with_context = flag(&config, "withContext")?;
-    let filters = match config.get("filters") {
-        None => Vec::new(),
-        Some(Value::Array(filters)) => filters.clone(),
-        Some(other) => {
-            return Err(invalid(format!(
-                "Invalid params: invalid type: {}, expected a sequence.",
-                describe(other)
-            )));
-        }
-    };
-    if filters.len() > MOST_FILTERS {
-        return Err(invalid(format!(
-            "Too many filters provided; max {MOST_FILTERS}"
-        )));
-    }
+    ignored(&config)?;
+    flag(&config, "sortResults")?;
+    let filters = filters::read(&config)?;
     key::<Pubkey>(pubkey, "pubkey")?;
     let mut canonical = json!({ "commitment": commitment, "encoding": encoding });
     put(&mut canonical, "dataSlice", slice);
-    let filters = (!filters.is_empty()).then_some(Value::Array(filters));
     put(&mut canonical, "filters", filters);
     put(
         &mut canonical,
@@ -339,13 +370,21 @@ fn logs(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
                 "Invalid params: unknown variant `{other}`, expected one of `all`, `allWithVotes`, `mentions`."
             )));
         }
+        Value::Object(filter) if filter.len() > 1 => {
+            return Err(invalid(
+                "Invalid params: invalid value: map, expected map with a single key.",
+            ));
+        }
         Value::Object(filter) => match filter.get("mentions") {
             Some(Value::Array(keys)) if keys.len() == 1 => {
                 let mentioned = text(keys.first())?;
                 key::<Pubkey>(mentioned, "mentions")?;
                 json!({ "mentions": [mentioned] })
             }
-            Some(Value::Array(_)) => {
+            Some(Value::Array(keys)) => {
+                for key in keys {
+                    text(Some(key))?;
+                }
                 return Err(invalid("Invalid Request: Only 1 address supported"));
             }
             _ => return Err(invalid("Invalid params: missing field `mentions`.")),
@@ -371,7 +410,9 @@ fn block(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     between(params, 1, 2)?;
     let subject = match params.first().unwrap_or(&Value::Null) {
         Value::String(all) if all == "all" => json!(all),
-        Value::Object(filter) if filter.contains_key("mentionsAccountOrProgram") => {
+        Value::Object(filter)
+            if filter.len() == 1 && filter.contains_key("mentionsAccountOrProgram") =>
+        {
             let mentioned = text(filter.get("mentionsAccountOrProgram"))?;
             key::<Pubkey>(mentioned, "mentions_account_or_program")?;
             json!({ "mentionsAccountOrProgram": mentioned })
@@ -398,8 +439,13 @@ fn block(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
         "transactionDetails": details,
         "showRewards": flag(&config, "showRewards")?,
     });
-    let version = config.get("maxSupportedTransactionVersion").cloned();
-    put(&mut canonical, "maxSupportedTransactionVersion", version);
+    let version = config.get("maxSupportedTransactionVersion");
+    let version = version.map(|version| whole(version, "u8")).transpose()?;
+    put(
+        &mut canonical,
+        "maxSupportedTransactionVersion",
+        version.map(Value::from),
+    );
     Ok(spelled(
         SubscriptionKind::Block,
         &subject,

@@ -111,8 +111,8 @@ fn wrong_accounts_and_programs_get_the_words_of_a_node() {
         ),
         (
             SubscriptionKind::Program,
-            json!([KEY, {"filters": [1, 2, 3, 4, 5]}]),
-            "Too many filters provided; max 4",
+            json!([KEY, {"filters": [{"dataSize": 1}, {"dataSize": 2}, {"dataSize": 3}, {"dataSize": 4}, {"dataSize": 5}]}]),
+            "Invalid params: Too many filters provided; max 4",
         ),
     ]);
 }
@@ -153,6 +153,120 @@ fn wrong_parameters_of_others_get_the_words_of_a_node() {
     ]);
     let object = SubscriptionSpec::read(SubscriptionKind::Slot, Some(b"{}")).unwrap_err();
     assert_eq!(object.message, "`params` should be an array");
+}
+
+/// Kind, member, what a node does not accept in it, and what it does.
+const MEMBERS: [(SubscriptionKind, &str, &str, &str); 13] = [
+    (
+        SubscriptionKind::Account,
+        "minContextSlot",
+        r#"["x", -1, 1.5, true, {}]"#,
+        "5",
+    ),
+    (
+        SubscriptionKind::Account,
+        "encoding",
+        r#"[5, ["base64"]]"#,
+        r#""base64""#,
+    ),
+    (
+        SubscriptionKind::Account,
+        "dataSlice",
+        r#"[5, [1], [1, 2, 3], {"offset": 1}, {"offset": "1", "length": 2}, {"offset": -1, "length": 2}]"#,
+        "[1, 2]",
+    ),
+    (SubscriptionKind::Program, "minContextSlot", r#"["x"]"#, "5"),
+    (
+        SubscriptionKind::Program,
+        "dataSlice",
+        r#"["x"]"#,
+        r#"{"offset": 1, "length": 2}"#,
+    ),
+    (
+        SubscriptionKind::Program,
+        "withContext",
+        r#"["true", 1]"#,
+        "true",
+    ),
+    (
+        SubscriptionKind::Program,
+        "sortResults",
+        r#"["true", 1]"#,
+        "true",
+    ),
+    (
+        SubscriptionKind::Program,
+        "filters",
+        r#"[{}, [[]], [{"dataSize": "1"}]]"#,
+        r#"[{"dataSize": 1}]"#,
+    ),
+    (
+        SubscriptionKind::Signature,
+        "enableReceivedNotification",
+        r#"["true", 0]"#,
+        "true",
+    ),
+    (
+        SubscriptionKind::Block,
+        "showRewards",
+        r#"["true"]"#,
+        "true",
+    ),
+    (
+        SubscriptionKind::Block,
+        "transactionDetails",
+        r#"[5, "some"]"#,
+        r#""none""#,
+    ),
+    (
+        SubscriptionKind::Block,
+        "encoding",
+        r#"[5, "base64+zstd"]"#,
+        r#""json""#,
+    ),
+    (
+        SubscriptionKind::Block,
+        "maxSupportedTransactionVersion",
+        r#"["0", 256, -1, 0.5]"#,
+        "0",
+    ),
+];
+
+#[test]
+fn every_member_of_a_configuration_has_the_type_that_a_node_expects() {
+    for (kind, member, wrong, right) in MEMBERS {
+        let subject = match kind {
+            SubscriptionKind::Signature => signature(),
+            SubscriptionKind::Block => "all".to_owned(),
+            _ => KEY.to_owned(),
+        };
+        let wrong: Vec<Value> = serde_json::from_str(wrong).unwrap();
+        for value in wrong {
+            let params = json!([subject, { member: value }]);
+            let error = read(kind, &params).unwrap_err();
+            assert!(error.starts_with("Invalid params: "), "{params}: {error}");
+        }
+        for value in [serde_json::from_str(right).unwrap(), Value::Null] {
+            let params = json!([subject, { member: value, "commitment": 5 }]);
+            assert!(read(kind, &params).is_ok(), "{params}");
+        }
+    }
+}
+
+#[test]
+fn values_have_one_spelling_and_choices_one_member() {
+    let listed = json!([KEY, {"dataSlice": [1, 2]}]);
+    let named = json!([KEY, {"dataSlice": {"length": 2, "offset": 1}}]);
+    let kind = SubscriptionKind::Account;
+    assert_eq!(read(kind, &listed), read(kind, &named));
+    let (logs, block) = (SubscriptionKind::Logs, SubscriptionKind::Block);
+    for (kind, subject) in [
+        (logs, json!({"mentions": [KEY], "all": null})),
+        (logs, json!({"mentions": [1, 2]})),
+        (block, json!({"mentionsAccountOrProgram": KEY, "x": 1})),
+    ] {
+        assert!(read(kind, &json!([subject])).is_err(), "{subject}");
+    }
 }
 
 #[test]
