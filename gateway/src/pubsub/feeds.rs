@@ -9,6 +9,7 @@ mod feed_status;
 pub(super) mod move_cause;
 mod placed;
 mod sockets;
+mod unserved;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,6 +26,7 @@ use self::move_cause::MoveCause;
 use self::placed::PlacedTopic;
 pub(super) use self::sockets::Feeds;
 use self::sockets::KnownSocket;
+use self::unserved::UnservedSignatures;
 use super::feed_command::FeedCommand;
 use super::hub::Hub;
 use super::repair;
@@ -54,6 +56,7 @@ impl Feeds {
             last_line: 0,
             topics: BTreeMap::new(),
             standing: HashMap::new(),
+            unserved: UnservedSignatures::default(),
             reports,
             reported: Some(reported),
         }

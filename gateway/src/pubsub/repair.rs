@@ -10,6 +10,7 @@ mod ask;
 mod fresh_read;
 pub(super) mod outcome;
 mod pace;
+pub(super) mod statuses;
 pub(super) mod turns;
 mod values;
 
@@ -139,16 +140,12 @@ impl Repair {
                 Err(AskFault::Final) => break,
             };
             answered = true;
-            if let Some(last) = values::signature(&result, self.topic.spec.commitment) {
-                let heard = self.topic.found(&last);
-                let (metrics, kind) = (&self.hub.metrics, self.topic.kind());
-                metrics.told(kind, heard.told);
-                metrics.unsubscribed(kind, heard.left);
-                if heard.ended {
-                    self.hub.end(&self.topic);
-                    return RepairOutcome::Told;
-                }
-                return RepairOutcome::Nothing;
+            if let Some(last) = values::signature(&result, 0, self.topic.spec.commitment) {
+                return if statuses::tell(&self.hub, &self.topic, &last) {
+                    RepairOutcome::Told
+                } else {
+                    RepairOutcome::Nothing
+                };
             }
         }
         if answered {

@@ -193,6 +193,19 @@ impl Topic {
         }
     }
 
+    /// What its clients wait for is known, though no upstream has accepted it.
+    pub(super) fn is_answered(&self) {
+        let mut state = self.state.lock();
+        if let TopicPhase::New(waiting) = &mut state.phase {
+            let waiting = std::mem::take(waiting);
+            state.phase = TopicPhase::Live;
+            drop(state);
+            for taken in waiting {
+                drop(taken.send(Ok(())));
+            }
+        }
+    }
+
     /// The upstream that serves it.
     pub(super) fn teller(&self) -> Option<Arc<str>> {
         self.state.lock().teller.clone()

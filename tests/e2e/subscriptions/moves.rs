@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use perijove_tests::gateway::{Endpoint, Gateway, GatewayConfig};
+use perijove_tests::sandbox::fault::HANDSHAKE;
 use perijove_tests::sandbox::{Fault, Kind, Settings, chain};
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
@@ -219,6 +220,51 @@ async fn a_signature_is_told_once_whoever_dies_meanwhile() {
         assert_eq!(gone["error"]["code"], -32602);
         assert!(socket.pending().await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_signature_is_told_though_no_upstream_accepts_subscriptions_any_more() {
+    let scene = Watched::ranked().await;
+    let mut socket = scene.socket().await;
+    let tip = scene.cluster.cluster().clock.tip();
+    let hash = chain::blockhash(chain::block_at_or_before(tip - 60));
+    let transactions = [11, 12].map(|mark| {
+        let bytes = perijove_tests::sandbox::transaction::sample(mark, &hash);
+        (bs58::encode(&bytes[1..65]).into_string(), bytes)
+    });
+    let params = |signature: &str| json!([signature, {"commitment": "confirmed"}]);
+    let [(first, before), (second, after)] = &transactions;
+    let id = socket.subscribe("signatureSubscribe", &params(first)).await;
+    for node in [0, 1] {
+        let node = scene.cluster.validator(node);
+        node.fault(
+            Fault::from(Kind::HttpStatus {
+                status: 503,
+                body: None,
+            })
+            .on(HANDSHAKE),
+        );
+        node.fault(Fault::ws_close(1011));
+    }
+    for bytes in [before, after] {
+        let encoded = bs58::encode(bytes).into_string();
+        let sent = scene.gateway.rpc("sendTransaction", json!([encoded])).await;
+        assert!(sent.result().is_string());
+    }
+    let told = socket.notification().await;
+    assert_eq!(told.subscription, id);
+    assert_eq!(told.result["value"], json!({ "err": null }));
+    // And to one that subscribes only now.
+    let id = socket
+        .subscribe("signatureSubscribe", &params(second))
+        .await;
+    let told = socket.notification().await;
+    assert_eq!(told.subscription, id);
+    assert_eq!(told.result["value"], json!({ "err": null }));
+    let gone = socket.call("signatureUnsubscribe", &json!([id])).await;
+    assert_eq!(gone["error"]["code"], -32602);
+    // Nothing else is accepted, and nothing is told twice.
+    assert!(socket.pending().await.is_empty());
 }
 
 #[tokio::test]

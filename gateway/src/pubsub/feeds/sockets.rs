@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::feed_status::FeedStatus;
 use super::move_cause::MoveCause;
 use super::placed::PlacedTopic;
+use super::unserved::UnservedSignatures;
 use crate::pubsub::hub::Hub;
 use crate::pubsub::topic::Topic;
 use crate::pubsub::upstream_socket::messages::{SocketOrder, SocketReport};
@@ -51,6 +52,7 @@ pub(in crate::pubsub) struct Feeds {
     pub(super) last_line: u64,
     pub(super) topics: BTreeMap<u64, PlacedTopic>,
     pub(super) standing: HashMap<String, FeedStatus>,
+    pub(super) unserved: UnservedSignatures,
     pub(super) reports: mpsc::UnboundedSender<(u64, SocketReport)>,
     pub(super) reported: Option<mpsc::UnboundedReceiver<(u64, SocketReport)>>,
 }

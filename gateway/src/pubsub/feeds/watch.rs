@@ -40,6 +40,7 @@ impl Feeds {
         self.find_leavers(pool, snapshot.config.health.exclude_lag, now);
         self.move_some(now);
         self.place_waiting(now);
+        self.look_up_unserved(now);
         if snapshot.config.websocket.feed.standby {
             self.keep_reserve(pool, now);
         }

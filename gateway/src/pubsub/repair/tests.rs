@@ -43,14 +43,49 @@ fn a_status_is_the_last_notification_once_its_commitment_is_reached() {
             r#"{{"context":{{"slot":90}},"value":[{{"slot":80,"confirmations":1,"err":{{"InstructionError":[0,{{"Custom":1}}]}},"confirmationStatus":"{status}"}}]}}"#
         ))
     };
-    let last = values::signature(&result("confirmed"), Commitment::Confirmed).unwrap();
+    let last = values::signature(&result("confirmed"), 0, Commitment::Confirmed).unwrap();
     let value: Value = serde_json::from_slice(&last).unwrap();
     assert_eq!(value["context"]["slot"], 80);
     assert_eq!(value["value"]["err"]["InstructionError"][0], 0);
-    assert!(values::signature(&result("confirmed"), Commitment::Finalized).is_none());
-    assert!(values::signature(&result("finalized"), Commitment::Processed).is_some());
+    assert!(values::signature(&result("confirmed"), 0, Commitment::Finalized).is_none());
+    assert!(values::signature(&result("finalized"), 0, Commitment::Processed).is_some());
     let unknown = Bytes::from_static(br#"{"context":{"slot":90},"value":[null]}"#);
-    assert!(values::signature(&unknown, Commitment::Processed).is_none());
+    assert!(values::signature(&unknown, 0, Commitment::Processed).is_none());
+    assert!(values::signature(&unknown, 1, Commitment::Processed).is_none());
+}
+
+#[test]
+fn a_status_that_names_no_commitment_goes_by_its_confirmations() {
+    for (status, reached) in [
+        (
+            r#""confirmations":null,"confirmationStatus":null"#,
+            Some(Commitment::Finalized),
+        ),
+        (r#""confirmations":null"#, Some(Commitment::Finalized)),
+        (r#""confirmations":2"#, Some(Commitment::Confirmed)),
+        (
+            r#""confirmations":1,"confirmationStatus":null"#,
+            Some(Commitment::Processed),
+        ),
+        (r#""confirmations":0"#, Some(Commitment::Processed)),
+        (
+            r#""confirmations":null,"confirmationStatus":"processed""#,
+            Some(Commitment::Processed),
+        ),
+        (r#""confirmations":null,"confirmationStatus":"x""#, None),
+        (r#""err":null"#, None),
+    ] {
+        let result = format!(r#"{{"context":{{"slot":90}},"value":[{{"slot":80,{status}}}]}}"#);
+        let result = Bytes::from(result);
+        for commitment in Commitment::ALL {
+            let landed = values::signature(&result, 0, commitment).is_some();
+            assert_eq!(
+                landed,
+                reached >= Some(commitment),
+                "{status} at {commitment:?}"
+            );
+        }
+    }
 }
 
 #[test]

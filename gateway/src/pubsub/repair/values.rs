@@ -40,15 +40,13 @@ pub(super) fn list(value: &Bytes) -> Option<Vec<Bytes>> {
     Some(members.iter().map(slice).collect())
 }
 
-/// The last notification of a signature, if its status shows that the commitment is reached.
-pub(super) fn signature(result: &Bytes, commitment: Commitment) -> Option<Bytes> {
+/// The last notification of the signature at this place in the call, if its status shows that the
+/// commitment is reached.
+pub(super) fn signature(result: &Bytes, place: usize, commitment: Commitment) -> Option<Bytes> {
     let (context, value) = with_context(result)?;
     let statuses: Vec<Value> = serde_json::from_slice(&value).ok()?;
-    let status = statuses.first()?;
-    let reached = status
-        .get("confirmationStatus")
-        .and_then(Value::as_str)
-        .and_then(Commitment::parse)?;
+    let status = statuses.get(place)?;
+    let reached = reached(status)?;
     if reached < commitment {
         return None;
     }
@@ -56,6 +54,19 @@ pub(super) fn signature(result: &Bytes, commitment: Commitment) -> Option<Bytes>
     let error = status.get("err").cloned().unwrap_or(Value::Null);
     let value = json!({ "err": error }).to_string();
     Some(wrapped(slot.map_or(context, Slot), value.as_bytes()))
+}
+
+/// The commitment of a status. Nodes of old name none: what has no confirmations left to count is
+/// finalized, and what has more than one is confirmed.
+fn reached(status: &Value) -> Option<Commitment> {
+    match status.get("confirmationStatus") {
+        None | Some(Value::Null) => match status.as_object()?.get("confirmations")? {
+            Value::Null => Some(Commitment::Finalized),
+            count if count.as_u64() > Some(1) => Some(Commitment::Confirmed),
+            _ => Some(Commitment::Processed),
+        },
+        Some(named) => named.as_str().and_then(Commitment::parse),
+    }
 }
 
 /// Notifications of the slots before `next`, each the child of the one before it. Their roots
