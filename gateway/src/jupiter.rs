@@ -2,6 +2,7 @@
 //! fresh. No async, no clock, no I/O.
 
 mod answer;
+mod asked_swap;
 mod freshness;
 mod ids;
 mod judge;
@@ -17,6 +18,7 @@ mod swap;
 mod variants;
 
 pub use answer::{Fingerprint, QuoteFacts, quote_of_swap, request_id};
+pub use asked_swap::AskedSwap;
 pub use freshness::PriceFreshness;
 pub use ids::{IdsFault, MOST_IDS, ids, shows_extra};
 pub use judge::{ApiFault, JudgedAnswer, is_no_route, judge};

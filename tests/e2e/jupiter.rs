@@ -13,3 +13,4 @@ mod routing;
 mod scene;
 mod scripted;
 mod trading;
+mod wrong_quotes;

@@ -149,7 +149,7 @@ impl<'a> Operation for JupiterCall<'a> {
             NoAnswer::KeyRefused => Rejection::ApiKeyRefused,
             NoAnswer::Nobody => self.nobody(),
             NoAnswer::Saturated => unavailable("all connections to its upstreams are in use"),
-            NoAnswer::Failed(FaultKind::UnexpectedAnswer) => {
+            NoAnswer::Failed(FaultKind::UnexpectedAnswer | FaultKind::WrongQuote) => {
                 unavailable("the upstream did not return a valid answer")
             }
             NoAnswer::Failed(kind) if kind.is_timeout() || kind == FaultKind::NoTime => {

@@ -105,6 +105,7 @@ impl RpcApp {
             affinity: affinity(session, snapshot).unwrap_or(head.context.client),
             context: Arc::clone(&head.context),
             cache_use: head.cache_use,
+            asked: None,
             charged: false,
         }
     }

@@ -7,6 +7,8 @@ use perijove_core::{Pubkey, Slot};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::asked_swap::canonical_u64;
+
 /// The facts of a quote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuoteFacts {
@@ -14,9 +16,14 @@ pub struct QuoteFacts {
     pub context_slot: Option<Slot>,
     /// The pools of its route; `None` if any of them is missing.
     pub pools: Option<Vec<Pubkey>>,
+    /// `None` if it is not an address.
+    pub input_mint: Option<Pubkey>,
+    pub output_mint: Option<Pubkey>,
+    /// As it is named; `None` if it is not.
+    pub mode: Option<Box<str>>,
     /// In the smallest units.
-    pub in_amount: u128,
-    pub out_amount: u128,
+    pub in_amount: u64,
+    pub out_amount: u64,
     pub print: Fingerprint,
 }
 
@@ -114,15 +121,26 @@ impl QuoteIdentity<'_> {
 impl QuoteFacts {
     /// Reads a quote; `None` if it is not one.
     pub fn read(body: &[u8]) -> Option<Self> {
+        if !begins_as_object(body) {
+            return None;
+        }
         let quote: QuoteIdentity<'_> = serde_json::from_slice(body).ok()?;
         Some(Self {
             context_slot: quote.context_slot().map(Slot),
             pools: quote.pools(),
-            in_amount: quote.in_amount.parse().ok()?,
-            out_amount: quote.out_amount.parse().ok()?,
+            input_mint: quote.input_mint.parse().ok(),
+            output_mint: quote.output_mint.parse().ok(),
+            mode: quote.swap_mode.as_deref().map(Into::into),
+            in_amount: canonical_u64(&quote.in_amount)?,
+            out_amount: canonical_u64(&quote.out_amount)?,
             print: quote.print(),
         })
     }
+}
+
+/// Lists are read as objects whose members have no names, which no answer of Jupiter's is.
+pub(super) fn begins_as_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// The quote in the body of a `/swap` or `/swap-instructions` request.
@@ -206,7 +224,8 @@ mod tests {
         odd["contextSlot"] = json!(-1);
         let facts = read(&odd).unwrap();
         assert_eq!((facts.context_slot, facts.pools), (None, None));
-        for nothing in [json!({}), json!([]), json!({ "error": "x" })] {
+        let list = json!(["a", "b", "1", "1", "1", "ExactIn", 1, []]);
+        for nothing in [json!({}), json!([]), list, json!({ "error": "x" })] {
             assert_eq!(read(&nothing), None);
         }
         assert_eq!(QuoteFacts::read(b"{\"inAmount\":"), None);

@@ -40,6 +40,8 @@ pub enum ApiFault {
     ServerError,
     /// Not the kind of answer that this product has.
     Unexpected,
+    /// A quote or an order for another pair, amount or mode than it was asked for.
+    WrongQuote,
     /// The upstream finds no route; another may know other markets.
     NoRoute,
     /// The upstream answered from a market state that is too old.
@@ -56,6 +58,7 @@ impl ApiFault {
             Self::Firewall => "firewall",
             Self::ServerError => "server_error",
             Self::Unexpected => "unexpected_answer",
+            Self::WrongQuote => "wrong_quote",
             Self::NoRoute => "no_route",
             Self::Lagging => "lagging",
         }
@@ -63,7 +66,10 @@ impl ApiFault {
 
     /// Whether it counts against the upstream's health.
     pub const fn is_failure(self) -> bool {
-        matches!(self, Self::ServerError | Self::Unexpected)
+        matches!(
+            self,
+            Self::ServerError | Self::Unexpected | Self::WrongQuote
+        )
     }
 
     /// Whether the request was certainly not executed.

@@ -2,8 +2,7 @@
 //! canonical form.
 
 use super::parameters::{ALL_BPS, Parameters, QueryFault, decode};
-use super::quote::mode;
-use super::{Api, Product, SwapMode};
+use super::{Api, AskedSwap, Product, SwapMode};
 
 /// The referral fees that Jupiter accepts, in hundredths of a percent.
 const REFERRAL_BPS: std::ops::RangeInclusive<u64> = 50..=255;
@@ -31,17 +30,15 @@ const SINGLE: [&str; 14] = [
 #[error(transparent)]
 pub struct OrderFault(#[from] QueryFault);
 
-/// Refuses an invalid query. Unknown parameters are not refused.
+/// What a query asks for. An invalid one is refused, unknown parameters are not.
 ///
 /// # Errors
 /// What is invalid.
-pub fn check_order(api: Api, product: Product, query: &str) -> Result<(), OrderFault> {
+pub fn check_order(api: Api, product: Product, query: &str) -> Result<AskedSwap, OrderFault> {
     let pairs = decode(query)?;
     let read = Parameters(&pairs);
     read.once(&SINGLE)?;
-    read.mint("inputMint")?;
-    read.mint("outputMint")?;
-    read.amount()?;
+    let asked = AskedSwap::of_order(read)?;
     for name in [
         "taker",
         "receiver",
@@ -51,7 +48,7 @@ pub fn check_order(api: Api, product: Product, query: &str) -> Result<(), OrderF
     ] {
         read.address(name)?;
     }
-    if mode(read)? == SwapMode::ExactOut && api == Api::SwapV2 {
+    if asked.mode == SwapMode::ExactOut && api == Api::SwapV2 {
         return Err(unreadable("swapMode", "version 2 has ExactIn only"));
     }
     // `rtse` leaves it to Jupiter.
@@ -61,7 +58,8 @@ pub fn check_order(api: Api, product: Product, query: &str) -> Result<(), OrderF
     if product == Product::Build {
         read.required("taker")?;
         read.number("platformFeeBps", ALL_BPS)?;
-        return Ok(read.not_both("dexes", "excludeDexes")?);
+        read.not_both("dexes", "excludeDexes")?;
+        return Ok(asked);
     }
     if read.get("referralAccount").is_some() != read.get("referralFee").is_some() {
         return Err(OrderFault(QueryFault::Apart {
@@ -75,7 +73,7 @@ pub fn check_order(api: Api, product: Product, query: &str) -> Result<(), OrderF
     }
     let types = ["maxCap", "exactFee"];
     read.word("broadcastFeeType", &types, "neither maxCap nor exactFee")?;
-    Ok(())
+    Ok(asked)
 }
 
 fn unreadable(name: &'static str, reason: &'static str) -> OrderFault {
@@ -91,7 +89,8 @@ mod tests {
 
     fn check(api: Api, product: Product, rest: &str) -> Result<(), String> {
         let query = format!("inputMint={SOL}&outputMint={USDC}&amount=100{rest}");
-        check_order(api, product, &query).map_err(|fault| fault.to_string())
+        let asked = check_order(api, product, &query);
+        asked.map(|_| ()).map_err(|fault| fault.to_string())
     }
 
     #[test]

@@ -18,6 +18,16 @@ pub enum SwapMode {
     ExactOut,
 }
 
+impl SwapMode {
+    /// As Jupiter writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ExactIn => "ExactIn",
+            Self::ExactOut => "ExactOut",
+        }
+    }
+}
+
 /// A valid query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuoteQuery {

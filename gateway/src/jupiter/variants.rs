@@ -67,7 +67,7 @@ pub fn is_better(mode: SwapMode, one: &QuoteFacts, other: &QuoteFacts) -> bool {
 /// What a quote gains over another, in hundredths of a percent.
 pub fn gain_bps(mode: SwapMode, best: &QuoteFacts, first: &QuoteFacts) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-    let ratio = |more: u128, less: u128| (more as f64 / less.max(1) as f64 - 1.0) * 10_000.0;
+    let ratio = |more: u64, less: u64| (more as f64 / less.max(1) as f64 - 1.0) * 10_000.0;
     match mode {
         SwapMode::ExactIn => ratio(best.out_amount, first.out_amount),
         SwapMode::ExactOut => ratio(first.in_amount, best.in_amount),

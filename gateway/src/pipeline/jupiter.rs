@@ -32,7 +32,7 @@ pub use self::reply::{ApiContent, ApiResponse, Unanswered};
 pub(super) use self::shared_quote::SharedQuote;
 
 use crate::error::Rejection;
-use crate::jupiter::{self, ApiRoute, Product, QuoteQuery};
+use crate::jupiter::{self, ApiRoute, AskedSwap, Product, QuoteQuery};
 
 impl ApiCall {
     /// Answers it.
@@ -73,15 +73,14 @@ impl ApiCall {
         let reads = self.method == Method::GET;
         let note = match route.product {
             Product::Quote => return self.any_quote(route).await,
-            Product::Order => {
-                jupiter::check_order(route.api, route.product, &self.query)
-                    .map_err(Rejection::from)?;
-                self.refer()
-            }
-            Product::Build => {
-                jupiter::check_order(route.api, route.product, &self.query)
-                    .map_err(Rejection::from)?;
-                None
+            Product::Order | Product::Build => {
+                let asked = jupiter::check_order(route.api, route.product, &self.query);
+                self.asked = Some(asked.map_err(Rejection::from)?);
+                if route.product == Product::Order {
+                    self.refer()
+                } else {
+                    None
+                }
             }
             Product::Swap | Product::SwapInstructions => {
                 jupiter::check_swap(&self.body).map_err(Rejection::from)?;
@@ -98,6 +97,7 @@ impl ApiCall {
     /// A quote, or the best of several.
     async fn any_quote(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Unanswered> {
         let asked = QuoteQuery::read(&self.query).map_err(Rejection::from)?;
+        self.asked = Some(AskedSwap::from(&asked));
         let (query, note) = self.with_fee(asked)?;
         let mut response = if self.optimize && self.optimizer().enabled {
             let (query, text) = self.with_slippage(query)?;

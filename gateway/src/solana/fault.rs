@@ -130,6 +130,8 @@ faults! {
     // Jupiter's API.
     /// Not the kind of answer that this part of the API has.
     UnexpectedAnswer = "unexpected-answer",
+    /// A quote or an order for another question.
+    WrongQuote = "wrong-quote",
     /// The upstream finds no route.
     NoRoute = "no-route",
 

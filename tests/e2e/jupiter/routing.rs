@@ -4,21 +4,28 @@ use http::Version;
 use serde_json::json;
 
 use super::scene::{Exchange, KEY, quote_target};
-use super::scripted::Answer;
+use super::scripted::{Answer, SOL, USDC};
 
 #[tokio::test]
 async fn a_quote_is_the_own_apis_to_the_byte() {
     let exchange = Exchange::open().await;
     // Odd spacing and members that nobody knows survive.
-    let body = "{ \"inputMint\":\"a\", \"outputMint\":\"b\",\n\t\"inAmount\" : \"1\",\"outAmount\":\"2\", \"new\":1e400 }";
+    let body = format!(
+        "{{ \"inputMint\":\"{SOL}\", \"outputMint\":\"{USDC}\",\n\t\"inAmount\" : \"7\",\"outAmount\":\"2\", \"new\":1e400 }}"
+    );
+    let told = body.clone();
     exchange.own.answers(move |asked| {
-        let answer = Answer::text(200, body).with("content-type", "application/json; charset=x");
+        let answer = Answer::text(200, &told).with("content-type", "application/json; charset=x");
         asked.query.contains("amount=7").then_some(answer)
     });
     for path in ["/swap/v1/quote", "/v6/quote", "/anything/v6/quote"] {
         let target = format!("{}&dexes=Orca+V2%2CX&unknown", quote_target(path, 7));
         let reply = exchange.get(&target).await;
-        assert_eq!((reply.status, reply.text().as_str()), (200, body), "{path}");
+        assert_eq!(
+            (reply.status, reply.text().as_str()),
+            (200, body.as_str()),
+            "{path}"
+        );
         assert_eq!(
             reply.header("content-type"),
             Some("application/json; charset=x")

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cache::PoolTrades;
 use crate::dispatch::operation::{Judge, JudgedAttempt};
-use crate::jupiter::{ApiFault, Product, QuoteFacts, RequestClass};
+use crate::jupiter::{ApiFault, AskedSwap, Product, QuoteFacts, RequestClass};
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::{
     ApiCandidate, ApiFailureReporter, ApiRequest, ApiUpstream, Pool, ReplyBody, ReplyTo,
@@ -33,6 +33,8 @@ pub struct JupiterAnswer {
 pub struct JupiterJudge {
     pub product: Product,
     pub class: RequestClass,
+    /// What a quote or an order has to be for.
+    pub asked: Option<AskedSwap>,
     /// The nodes by which the age of a quote is measured.
     pub nodes: Arc<Pool>,
     /// The trades that make quotes old.
@@ -110,17 +112,36 @@ impl JupiterJudge {
         now: Instant,
     ) -> (Option<ApiFault>, Option<QuoteFacts>) {
         let fault = upstream.judge(self.product, reply);
-        let is_quote = self.product == Product::Quote && reply.status == 200;
-        if fault.is_some() || !is_quote {
+        if fault.is_some() || reply.status != 200 {
             return (fault, None);
         }
-        let body = match &reply.body {
-            ReplyBody::Complete(body) => body,
-            ReplyBody::Streaming { head, .. } => head,
-        };
+        match (self.product, &reply.body) {
+            (
+                Product::Quote,
+                ReplyBody::Complete(quote) | ReplyBody::Streaming { head: quote, .. },
+            ) => self.read_quote(upstream, quote, now),
+            (Product::Order | Product::Build, ReplyBody::Complete(order)) => {
+                let asked = self.asked.as_ref();
+                let other = asked.is_some_and(|asked| !asked.may_be_answered_by_order(order));
+                (other.then_some(ApiFault::WrongQuote), None)
+            }
+            _ => (None, None),
+        }
+    }
+
+    fn read_quote(
+        &self,
+        upstream: &ApiUpstream,
+        body: &[u8],
+        now: Instant,
+    ) -> (Option<ApiFault>, Option<QuoteFacts>) {
         let Some(facts) = QuoteFacts::read(body) else {
             return (Some(ApiFault::Unexpected), None);
         };
+        let asked = self.asked.as_ref();
+        if asked.is_some_and(|asked| !asked.is_answered_by(&facts)) {
+            return (Some(ApiFault::WrongQuote), None);
+        }
         let tip = self.tip();
         upstream.quoted(facts.context_slot, tip, now);
         let old = self.lag(&facts).is_some_and(|lag| lag > self.exclude_lag);
@@ -196,6 +217,7 @@ impl JupiterJudge {
                 Blame::Upstream,
                 Penalty::Failure,
             ),
+            ApiFault::WrongQuote => (FaultKind::WrongQuote, Blame::Upstream, Penalty::Failure),
             ApiFault::NoRoute => (FaultKind::NoRoute, Blame::Client, Penalty::None),
             ApiFault::Lagging => (
                 FaultKind::BehindTip,

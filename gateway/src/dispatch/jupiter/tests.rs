@@ -14,7 +14,7 @@ use crate::config::{self, Tier};
 use crate::context::RequestContext;
 use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{Delivered, Dispatch, DispatchMetrics, DispatchState, Settings};
-use crate::jupiter::{ApiRoute, RequestClass};
+use crate::jupiter::{ApiRoute, AskedSwap, RequestClass};
 use crate::upstream::{ApiPool, Pool, ReplyBody, testing};
 
 struct Scene {
@@ -24,6 +24,7 @@ struct Scene {
     settings: Settings,
     live: DispatchState,
     trades: Arc<PoolTrades>,
+    asked: Option<AskedSwap>,
 }
 
 impl Scene {
@@ -43,6 +44,7 @@ impl Scene {
             },
             live: DispatchState::new(metrics, 16, || 0),
             trades: Arc::new(PoolTrades::new(trades)),
+            asked: None,
         }
     }
 
@@ -66,6 +68,7 @@ impl Scene {
                 judge: JupiterJudge {
                     product: route.product,
                     class: RequestClass::of(method, route.product),
+                    asked: self.asked,
                     nodes: Arc::clone(&self.nodes),
                     trades: Arc::clone(&self.trades),
                     exclude_lag: 16,

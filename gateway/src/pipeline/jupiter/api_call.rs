@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::context::RequestContext;
-use crate::jupiter;
+use crate::jupiter::{self, AskedSwap};
 use crate::pipeline::{CacheUse, Pipeline};
 use crate::snapshot::Snapshot;
 
@@ -28,6 +28,8 @@ pub struct ApiCall {
     pub affinity: u64,
     pub context: Arc<RequestContext>,
     pub cache_use: CacheUse,
+    /// What a quote or an order has to be for, once its query was read.
+    pub asked: Option<AskedSwap>,
     /// The best of several quotes is requested.
     pub optimize: bool,
     /// The operator's fee was added.

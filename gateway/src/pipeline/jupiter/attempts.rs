@@ -71,6 +71,7 @@ impl ApiCall {
                 judge: JupiterJudge {
                     product: route.product,
                     class: RequestClass::of(&self.method, route.product),
+                    asked: self.asked,
                     nodes: Arc::clone(&snapshot.pool),
                     trades: Arc::clone(&pipeline.cache.trades),
                     exclude_lag: snapshot.config.jupiter.health.exclude_lag,

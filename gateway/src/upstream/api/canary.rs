@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::ApiUpstream;
 use super::canary_fault::CanaryFault;
 use super::fitness::Fitness;
-use crate::jupiter::{ApiRoute, Product, QuoteFacts};
+use crate::jupiter::{ApiFault, ApiRoute, AskedSwap, Product, QuoteFacts, SwapMode};
 use crate::limit::PermitRequest;
 use crate::solana::Priority;
 use crate::upstream::Pool;
@@ -147,6 +147,11 @@ fn quoted(
         state.metrics.bad.inc();
         return state.silent(CanaryFault::answer(status, None), &upstream.health);
     };
+    if !asked(upstream).is_some_and(|asked| asked.is_answered_by(&facts)) {
+        state.metrics.bad.inc();
+        let fault = CanaryFault::answer(status, Some(ApiFault::WrongQuote));
+        return state.silent(fault, &upstream.health);
+    }
     state.metrics.good.inc();
     *state.canary_fault.lock() = None;
     state.probed(started, now);
@@ -178,6 +183,17 @@ fn tell(upstream: &ApiUpstream, (before, after): (Fitness, Fitness)) {
             );
         }
     }
+}
+
+/// What a canary has to be for; `None` if its mints are not addresses, which the configuration refuses.
+fn asked(upstream: &ApiUpstream) -> Option<AskedSwap> {
+    let canary = &upstream.health.canary;
+    Some(AskedSwap {
+        input_mint: canary.input_mint.parse().ok()?,
+        output_mint: canary.output_mint.parse().ok()?,
+        amount: canary.amount,
+        mode: SwapMode::ExactIn,
+    })
 }
 
 fn request(upstream: &ApiUpstream) -> Option<ApiRequest> {

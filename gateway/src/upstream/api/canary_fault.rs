@@ -12,6 +12,8 @@ pub(super) struct CanaryFault {
 
 const WRONG_PATH: &str = "check `kind` and the path in `url`: hosted APIs have /swap/v1 before /quote, \
                           which is not part of `url`; self-hosted ones have /quote alone";
+const MIXED_UP: &str =
+    "check what is in front of it: a cache or proxy that ignores the query, or mixes connections";
 const OWN_LOG: &str = "look into its own log";
 
 impl CanaryFault {
@@ -35,6 +37,7 @@ impl CanaryFault {
                 "name a pair that it has a route for in jupiter.health.canary"
             }
             Some(ApiFault::Unexpected) | None => WRONG_PATH,
+            Some(ApiFault::WrongQuote) => MIXED_UP,
             Some(ApiFault::ServerError | ApiFault::Lagging) => OWN_LOG,
         };
         let what = fault.map_or("no quote in the answer", ApiFault::label);
