@@ -3,6 +3,7 @@
 
 mod answer;
 mod asked_swap;
+mod comparable;
 mod freshness;
 mod ids;
 mod judge;
@@ -19,6 +20,7 @@ mod variants;
 
 pub use answer::{Fingerprint, QuoteFacts, quote_of_swap, request_id};
 pub use asked_swap::AskedSwap;
+pub use comparable::comparable;
 pub use freshness::PriceFreshness;
 pub use ids::{IdsFault, MOST_IDS, ids, shows_extra};
 pub use judge::{ApiFault, JudgedAnswer, is_no_route, judge};

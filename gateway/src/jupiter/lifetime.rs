@@ -43,7 +43,7 @@ pub enum QuoteValidity {
 
 /// A quote from further ahead than the gateway's view of the cluster can lag says nothing about its
 /// age.
-const AHEAD: u64 = 32;
+pub(super) const AHEAD: u64 = 32;
 
 /// No slot takes longer: a stuck slot clock must not keep quotes for ever.
 const SLOWEST_SLOT: Duration = Duration::from_secs(1);

@@ -100,6 +100,51 @@ async fn the_best_is_never_worse_than_what_was_asked_for() {
     assert_eq!(reply.header("x-perijove-gain-bps"), Some("0.00"));
 }
 
+#[tokio::test]
+async fn slots_that_run_ahead_or_are_missing_make_no_quote_better() {
+    let exchange = patient().await;
+    let tip = exchange.cluster.cluster().clock.tip();
+    let usual = move |asked: &Asked| {
+        let plain = !asked.query.contains(CANARY);
+        plain.then(|| Answer::json(&quote(tip, 1_000_000, 100)))
+    };
+    exchange.own.answers(usual);
+    let hosted = |slot: serde_json::Value, price: u64| {
+        let mut answer = quote(tip, 1_000_000, price);
+        answer["contextSlot"] = slot;
+        exchange.hosted.answers(move |asked| {
+            let plain = !asked.query.contains(CANARY);
+            plain.then(|| Answer::json(&answer))
+        });
+    };
+    for slot in [
+        json!(tip + 3),
+        json!(tip + 30),
+        json!(tip + 1_000_000),
+        json!(u64::MAX),
+    ] {
+        hosted(slot.clone(), 10);
+        let reply = best(&exchange, "").await;
+        assert_eq!(reply.json()["outAmount"], "100000", "{slot}");
+        let gain = reply.header("x-perijove-gain-bps");
+        assert_eq!((reply.upstream(), gain), ("own", Some("0.00")), "{slot}");
+    }
+    // How old these prices are is not known.
+    for slot in [json!(null), json!(-1), json!(1.5), json!(u64::MAX)] {
+        hosted(slot.clone(), 900);
+        let reply = best(&exchange, "").await;
+        assert_eq!(reply.json()["outAmount"], "100000", "{slot}");
+    }
+    hosted(json!(tip), 900);
+    assert_eq!(best(&exchange, "").await.json()["outAmount"], "900000");
+    // The plain quote counts however old it is: it is what the caller would have got.
+    exchange.own.answers(move |asked| {
+        let plain = !asked.query.contains(CANARY) && !asked.query.contains("restrict");
+        plain.then(|| Answer::json(&quote(tip - 10, 1_000_000, 1_000)))
+    });
+    assert_eq!(best(&exchange, "").await.json()["outAmount"], "1000000");
+}
+
 async fn exchange_quote(exchange: &Exchange) -> String {
     exchange.quote(1_000_000).await.text()
 }

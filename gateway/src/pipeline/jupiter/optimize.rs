@@ -58,12 +58,10 @@ impl ApiCall {
         let mut all = variants.collect(deadline, self.deadline()).await;
         let finished = variants.are_finished();
         let tried = variants.leave();
-        quoted_variants::drop_older(&mut all, self.snapshot.config.jupiter.quote.valid_slots);
+        let slots = self.snapshot.config.jupiter.quote.valid_slots;
+        quoted_variants::drop_older(&mut all, self.tip(), slots);
         let compared = all.len();
-        let first = all
-            .iter()
-            .find(|one| &*one.variant == AS_ASKED)
-            .and_then(|one| one.ended.facts.clone());
+        let first = quoted_variants::plain(&all).and_then(|plain| plain.ended.facts.clone());
         let mode = parsed.mode;
         let best =
             all.into_iter()
@@ -110,7 +108,7 @@ impl ApiCall {
         first: Option<&QuoteFacts>,
         mode: SwapMode,
     ) -> ApiResponse {
-        let QuotedVariant { ended, variant } = best;
+        let QuotedVariant { ended, variant, .. } = best;
         self.remember(Product::Quote, &ended);
         let gain = first
             .zip(ended.facts.as_ref())

@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use perijove_core::Slot;
 use tokio::time::{Instant, timeout_at};
 
 use super::answered::Answered;
 use crate::dispatch::{AttemptRecord, SingleAttempt, SingleResult};
+use crate::jupiter::{self, AS_ASKED};
 use crate::upstream::ApiUpstream;
 
 /// A good quote, and of which variant.
 pub(super) struct QuotedVariant {
     pub(super) ended: Answered,
     pub(super) variant: Arc<str>,
+    /// Its place among all that were asked for, the usual upstream's plain quote being the first.
+    pub(super) number: u32,
 }
 
 /// What became of the request for one variant.
@@ -48,6 +52,7 @@ impl QuotedVariants {
             let quoted = answer.map(|answer| QuotedVariant {
                 ended: Answered::single(answer, upstream),
                 variant,
+                number: record.number,
             });
             (record, quoted)
         }));
@@ -98,10 +103,18 @@ impl QuotedVariants {
     }
 }
 
-/// Removes quotes from markets too many slots behind the newest: an old price is not a better one.
-pub(super) fn drop_older(all: &mut Vec<QuotedVariant>, slots: u64) {
+/// The plain quote: what the caller would have got without a comparison.
+pub(super) fn plain(all: &[QuotedVariant]) -> Option<&QuotedVariant> {
+    let as_asked = all.iter().filter(|one| &*one.variant == AS_ASKED);
+    as_asked.min_by_key(|one| one.number)
+}
+
+/// Removes quotes whose price is older than that of others ([`jupiter::comparable`]), but never the
+/// plain one: the best must not be worse than that.
+pub(super) fn drop_older(all: &mut Vec<QuotedVariant>, tip: Option<Slot>, slots: u64) {
     let slot = |one: &QuotedVariant| one.ended.facts.as_ref()?.context_slot;
-    if let Some(newest) = all.iter().filter_map(slot).max() {
-        all.retain(|one| slot(one).is_none_or(|slot| slot.lag_behind(newest) <= slots));
-    }
+    let named: Vec<_> = all.iter().map(slot).collect();
+    let plain = plain(all).map(|plain| plain.number);
+    let mut counted = jupiter::comparable(&named, tip, slots).into_iter();
+    all.retain(|one| counted.next() == Some(true) || Some(one.number) == plain);
 }
