@@ -3,10 +3,18 @@
 
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
+
 use super::Product;
 
 /// The longest pause that an upstream can ask for.
 const LONGEST_NAMED: Duration = Duration::from_mins(5);
+
+/// Until when a pause is taken for the seconds to wait: a day.
+const LONGEST_RELATIVE: u64 = 86_400;
+
+/// From when on a time is taken for milliseconds: in seconds it would be the year 5138.
+const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
 /// The facts of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +31,8 @@ pub struct JudgedAnswer<'a> {
     pub retry_after: Option<Duration>,
     /// The body, or its beginning.
     pub body: &'a [u8],
+    /// The body is all there.
+    pub is_whole: bool,
 }
 
 /// Why an answer is not passed on, as long as another upstream may give a better one.
@@ -90,31 +100,52 @@ pub fn judge(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<ApiFault> {
         401 => Some(ApiFault::Unauthorized),
         403 if page || mentions(seen.body, b"firewall") => Some(ApiFault::Firewall),
         403 => Some(ApiFault::Forbidden),
-        500.. => Some(ApiFault::ServerError),
-        200..300 | 404 | 405 if expects_json(seen.product) && !begins_as_json(seen.body) => {
+        // What has not answered the execution itself does not say that it failed.
+        500.. if seen.product == Product::Execute && !seen.is_answer() => {
             Some(ApiFault::Unexpected)
         }
+        500.. => Some(ApiFault::ServerError),
+        _ if seen.product == Product::Other => None,
+        200 | 404 | 405 => (!seen.is_answer()).then_some(ApiFault::Unexpected),
         400 if seen.product == Product::Quote && is_no_route(seen.body) => Some(ApiFault::NoRoute),
-        _ => None,
+        // The reason may be plain text.
+        400..500 if !seen.is_blank() && !begins_as_page(seen.body) => None,
+        // Redirects lead past the gateway, and the rest is part of an answer, or none.
+        _ => Some(ApiFault::Unexpected),
+    }
+}
+
+impl JudgedAnswer<'_> {
+    /// Whether the body is of the kind that this part of the API has. Lists are answered only about
+    /// tokens.
+    fn is_answer(&self) -> bool {
+        let begins = match self.body.trim_ascii_start().first() {
+            Some(b'{') => true,
+            Some(b'[') => self.product == Product::Tokens,
+            _ => false,
+        };
+        let parses = || serde_json::from_slice::<IgnoredAny>(self.body).is_ok();
+        begins && (!self.is_whole || parses())
+    }
+
+    fn is_blank(&self) -> bool {
+        self.body.trim_ascii().is_empty()
     }
 }
 
 fn pause(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<Duration> {
     let reset = seen.reset_unix.map(|at| {
-        // Clocks may differ: that must not turn a window of a minute into a pause of hours.
-        Duration::from_secs(at.saturating_sub(now_unix).clamp(1, 120))
+        // A point in time, in milliseconds for some, or the seconds to wait.
+        let seconds = match at {
+            ..=LONGEST_RELATIVE => at,
+            FIRST_MILLISECONDS.. => (at / 1000).saturating_sub(now_unix),
+            _ => at.saturating_sub(now_unix),
+        };
+        Duration::from_secs(seconds.max(1))
     });
-    // No upstream can take its organisation out for good.
-    let named = seen.retry_after.map(|named| named.min(LONGEST_NAMED));
-    named.max(reset)
-}
-
-fn expects_json(product: Product) -> bool {
-    !matches!(product, Product::Other)
-}
-
-fn begins_as_json(body: &[u8]) -> bool {
-    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+    // No upstream can take its organisation out for good, nor can a clock that differs from ours.
+    let named = seen.retry_after.max(reset);
+    named.map(|named| named.min(LONGEST_NAMED))
 }
 
 fn begins_as_page(body: &[u8]) -> bool {
@@ -154,13 +185,14 @@ mod tests {
             reset_unix: None,
             retry_after: None,
             body: body.as_bytes(),
+            is_whole: true,
         }
     }
 
     #[test]
     fn every_answer_is_somebodys() {
         use ApiFault::*;
-        use Product::{Other, Quote, Swap};
+        use Product::{Execute, Order, Other, Price, Quote, Swap, Tokens};
         for (product, status, body, fault) in [
             (Quote, 200, r#"{"outAmount":"1"}"#, None),
             (Quote, 200, "<html>hello</html>", Some(Unexpected)),
@@ -198,6 +230,43 @@ mod tests {
             (Other, 403, "<!DOCTYPE html>", Some(Firewall)),
             (Quote, 429, r#"{"code":429}"#, Some(RateLimited(None))),
             (Other, 502, "", Some(ServerError)),
+            // Parts of answers, and answers to other questions.
+            (Quote, 201, r#"{"outAmount":"1"}"#, Some(Unexpected)),
+            (Quote, 204, "", Some(Unexpected)),
+            (Order, 206, r#"{"requestId":"#, Some(Unexpected)),
+            (Order, 200, r#"{"requestId":"#, Some(Unexpected)),
+            (Order, 200, r#"[{"requestId":"1"}]"#, Some(Unexpected)),
+            (Price, 200, "[]", Some(Unexpected)),
+            (Tokens, 200, "[]", None),
+            (Tokens, 200, "[", Some(Unexpected)),
+            (Tokens, 206, "[]", Some(Unexpected)),
+            (Price, 301, "", Some(Unexpected)),
+            (Quote, 302, r#"{"outAmount":"1"}"#, Some(Unexpected)),
+            (Tokens, 304, "", Some(Unexpected)),
+            (Swap, 307, "", Some(Unexpected)),
+            (Other, 302, "", None),
+            (Other, 304, "", None),
+            (Other, 206, "x", None),
+            // Whose fault it is has to be said.
+            (Quote, 400, "", Some(Unexpected)),
+            (Quote, 400, "<html>400 nginx", Some(Unexpected)),
+            (Swap, 413, "<html>413 nginx", Some(Unexpected)),
+            (Order, 408, "\r\n", Some(Unexpected)),
+            (Quote, 400, "missing field `inputMint`", None),
+            (Swap, 422, "Failed to deserialize the JSON body", None),
+            (Tokens, 404, r#"{"error":"x"}"#, None),
+            (Other, 400, "", None),
+            // An execution may have been carried out, whatever stands in front of it says.
+            (Execute, 200, r#"{"status":"Failed","code":-1}"#, None),
+            (Execute, 200, "<html>", Some(Unexpected)),
+            (Execute, 200, "", Some(Unexpected)),
+            (Execute, 204, "", Some(Unexpected)),
+            (Execute, 307, "", Some(Unexpected)),
+            (Execute, 400, r#"{"error":"x"}"#, None),
+            (Execute, 500, r#"{"error":"x"}"#, Some(ServerError)),
+            (Execute, 502, "<html>", Some(Unexpected)),
+            (Execute, 504, "", Some(Unexpected)),
+            (Execute, 403, "<html>", Some(Firewall)),
         ] {
             let judged = judge(&seen(product, status, body), NOW);
             assert_eq!(judged, fault, "{product:?} {status} {body}");
@@ -210,7 +279,11 @@ mod tests {
             (Some(NOW + 7), None, Some(7)),
             (Some(NOW), None, Some(1)),
             (Some(NOW - 50), None, Some(1)),
-            (Some(NOW + 9_000), None, Some(120)),
+            (Some(NOW + 130), None, Some(130)),
+            (Some(NOW + 9_000), None, Some(300)),
+            (Some(u64::MAX), None, Some(300)),
+            (Some((NOW + 9) * 1000), None, Some(9)),
+            (Some(45), None, Some(45)),
             (None, Some(3), Some(3)),
             (Some(NOW + 7), Some(9), Some(9)),
             (None, Some(86_400), Some(300)),

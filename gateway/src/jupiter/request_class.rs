@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::Product;
+use super::{Api, ApiRoute, Product};
 
 /// The class of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,11 @@ pub struct RequestClass {
 }
 
 impl RequestClass {
-    pub fn of(method: &Method, product: Product) -> Self {
-        let reads = method == Method::GET;
+    pub fn of(method: &Method, route: &ApiRoute<'_>) -> Self {
+        let product = route.product;
+        // Parts of the API that the gateway does not know may change something with any verb:
+        // `GET /trigger/v2/vault/register` does.
+        let reads = method == Method::GET && route.api != Api::Other;
         // Both only build a transaction from their body.
         let builds = matches!(product, Product::Swap | Product::SwapInstructions);
         Self {
@@ -48,18 +51,28 @@ mod tests {
 
     #[test]
     fn what_may_change_something_is_not_repeated() {
-        for (method, product, repeatable) in [
-            (Method::GET, Product::Quote, true),
-            (Method::GET, Product::Order, true),
-            (Method::POST, Product::Swap, true),
-            (Method::POST, Product::SwapInstructions, true),
-            (Method::POST, Product::Execute, false),
-            (Method::POST, Product::Other, false),
-            (Method::DELETE, Product::Other, false),
+        for (method, path, repeatable) in [
+            (Method::GET, "/swap/v1/quote", true),
+            (Method::GET, "/ultra/v1/order", true),
+            (Method::GET, "/swap/v2/build", true),
+            (Method::GET, "/price/v3", true),
+            (Method::GET, "/tokens/v2/tag", true),
+            (Method::GET, "/ultra/v1/holdings/abc", true),
+            (Method::POST, "/swap/v1/swap", true),
+            (Method::POST, "/v6/swap-instructions", true),
+            (Method::POST, "/swap/v2/execute", false),
+            (Method::POST, "/trigger/v1/createOrder", false),
+            (Method::DELETE, "/trigger/v2/orders/7", false),
+            (Method::POST, "/tokens/v2/x", false),
+            // Unknown parts, of which one is known to change something.
+            (Method::GET, "/trigger/v2/vault/register", false),
+            (Method::GET, "/portfolio/v1/positions/abc", false),
+            (Method::GET, "/price/v2", false),
         ] {
-            let class = RequestClass::of(&method, product);
-            assert_eq!(class.repeatable, repeatable, "{method} {product:?}");
-            assert_eq!(class.bound, product == Product::Execute);
+            let route = ApiRoute::of(path, method == Method::POST).unwrap();
+            let class = RequestClass::of(&method, &route);
+            assert_eq!(class.repeatable, repeatable, "{method} {path}");
+            assert_eq!(class.bound, route.product == Product::Execute);
             assert!(class.repeatable || !class.hedged);
         }
     }

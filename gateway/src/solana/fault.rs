@@ -292,6 +292,7 @@ impl FaultKind {
                 | Self::BadResult
                 | Self::Stalled
                 | Self::TooLarge
+                | Self::UnexpectedAnswer
                 | Self::ServerError
         )
     }

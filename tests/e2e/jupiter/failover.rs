@@ -23,6 +23,12 @@ async fn what_the_own_api_cannot_answer_the_hosted_one_does() {
         failing(),
         Answer::text(200, "<html>starting</html>").with("content-type", "text/html"),
         Answer::text(404, "404 page not found"),
+        Answer::text(302, "").with("location", "http://elsewhere.example/quote"),
+        Answer::text(304, ""),
+        Answer::text(204, ""),
+        Answer::text(206, "{\"inputMint\":").with("content-type", "application/json"),
+        Answer::text(400, "<html>400 Bad Request</html>").with("content-type", "text/html"),
+        Answer::text(400, ""),
         Answer::refused(429, &json!({ "code": 429 })),
         Answer::refused(401, &json!({ "code": 401 })),
         Answer::refused(400, &serde_json::from_str(NO_ROUTE).unwrap()),
@@ -308,11 +314,110 @@ async fn an_order_is_executed_once_by_whoever_issued_it() {
     exchange.own.forget();
     let body = json!({ "signedTransaction": "AQ", "requestId": "of-hosted" });
     let reply = exchange.post("/ultra/v1/execute", &body).await;
-    assert_eq!((reply.status, reply.text().as_str()), (502, "bad gateway"));
+    assert_eq!(reply.status, 504, "{}", reply.text());
     assert_eq!(
         exchange.hosted.hits("/ultra/v1/execute"),
         1,
         "once, although it failed"
     );
     assert_eq!(exchange.own.hits("/ultra/v1/execute"), 0);
+}
+
+#[tokio::test]
+async fn an_execution_with_an_unreadable_answer_may_have_been_carried_out() {
+    let exchange = Exchange::open().await;
+    let body = json!({ "signedTransaction": "AQ", "requestId": "7" });
+    let page = "<html>502 Bad Gateway</html>";
+    for path in ["/ultra/v1/execute", "/swap/v2/execute"] {
+        for answer in [
+            Answer::text(200, page).with("content-type", "text/html"),
+            Answer::text(200, ""),
+            Answer::text(200, "{\"status\":").with("content-type", "application/json"),
+            Answer::text(204, ""),
+            Answer::text(302, "").with("location", "http://elsewhere.example/"),
+            Answer::text(502, page).with("content-type", "text/html"),
+        ] {
+            let told = answer.clone();
+            exchange
+                .hosted
+                .answers(move |asked| asked.path.ends_with("/execute").then(|| told.clone()));
+            exchange.hosted.forget();
+            let reply = exchange.post(path, &body).await;
+            assert_eq!(reply.status, 504, "{path} {answer:?}: {}", reply.text());
+            assert!(reply.text().contains("may or may not"), "{}", reply.text());
+            assert_eq!(reply.header("location"), None);
+            assert_eq!(exchange.hosted.hits(path), 1, "{path} {answer:?}");
+        }
+        // What can be read is the answer, good or bad.
+        for (status, told) in [
+            (200, json!({ "status": "Failed", "code": -1 })),
+            (400, json!({ "error": "expired" })),
+            (500, json!({ "error": "x" })),
+        ] {
+            let answer = Answer::refused(status, &told);
+            exchange
+                .hosted
+                .answers(move |asked| asked.path.ends_with("/execute").then(|| answer.clone()));
+            let reply = exchange.post(path, &body).await;
+            assert_eq!((reply.status, reply.json()), (status, told), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_get_that_may_change_something_is_sent_once() {
+    let exchange = Exchange::with(|config| {
+        let upstreams = config.get("jupiter.upstreams").cloned().unwrap();
+        let mut own = upstreams[0].clone();
+        own["kind"] = json!("hosted");
+        own["timeouts"] = json!({ "first_byte": "200ms" });
+        config
+            .set("jupiter.upstreams", json!([own, upstreams[1]]))
+            .set("hedge", json!({ "enabled": true, "metered_after": "50ms" }))
+    })
+    .await;
+    let path = "/trigger/v2/vault/register";
+    exchange
+        .hosted
+        .answers(move |asked| (asked.path == path).then(|| Answer::json(&json!({}))));
+    for answer in [
+        Answer::text(200, "").after(Duration::from_mins(10)),
+        Answer::text(503, "down"),
+    ] {
+        exchange
+            .own
+            .answers(move |asked| (asked.path == path).then(|| answer.clone()));
+        exchange.own.forget();
+        let reply = exchange.get(path).await;
+        assert!(matches!(reply.status, 503 | 504), "{}", reply.text());
+        assert_eq!(exchange.own.hits(path), 1);
+    }
+    assert_eq!(exchange.hosted.hits(path), 0);
+}
+
+#[tokio::test]
+async fn canaries_that_say_nothing_of_the_markets_are_failures() {
+    let exchange = Exchange::open().await;
+    let tip = exchange.cluster.cluster().clock.tip();
+    let good = quote(tip, 10_000_000, 150);
+    let with = |member: &str, value: serde_json::Value| {
+        let mut other = good.clone();
+        other[member] = value;
+        Answer::json(&other)
+    };
+    let part = Answer {
+        status: 206,
+        ..Answer::json(&good)
+    };
+    for answer in [
+        with("outAmount", json!("0")),
+        with("contextSlot", json!(null)),
+        with("inAmount", json!("1")),
+        part,
+    ] {
+        exchange.own.always(answer.clone());
+        exchange.until_fitness("own", "failing").await;
+        exchange.own.answers(|_| None);
+        exchange.until_fitness("own", "fit").await;
+    }
 }

@@ -67,7 +67,7 @@ impl Scene {
                 unknown_latency: self.settings.hedge.metered_after,
                 judge: JupiterJudge {
                     product: route.product,
-                    class: RequestClass::of(method, route.product),
+                    class: RequestClass::of(method, &route),
                     asked: self.asked,
                     nodes: Arc::clone(&self.nodes),
                     trades: Arc::clone(&self.trades),
@@ -134,6 +134,12 @@ async fn what_the_first_does_not_answer_the_next_does() {
         (says(429, "{}"), "own@0 hosted@0"),
         (says(401, "{}"), "own@0 hosted@0"),
         (says(403, page), "own@0 hosted@0"),
+        (says(302, ""), "own@0 hosted@0"),
+        (says(304, ""), "own@0 hosted@0"),
+        (says(206, "{"), "own@0 hosted@0"),
+        (says(204, ""), "own@0 hosted@0"),
+        (says(400, page), "own@0 hosted@0"),
+        (says(400, ""), "own@0 hosted@0"),
         (says(400, no_route), "own@0 hosted@0"),
         (says(200, &quote_at(983)), "own@0 hosted@0"),
         (Act::Break(10), "own@0 hosted@10"),
@@ -222,10 +228,17 @@ async fn an_execution_is_sent_once_whatever_becomes_of_it() {
     for (act, said) in [
         (says(200, "{}"), "own 200 {}"),
         (says(400, "{}"), "own 400 {}"),
-        (says(500, "down"), "own 500 down"),
+        (says(500, r#"{"error":"x"}"#), r#"own 500 {"error":"x"}"#),
+        (says(500, "down"), "outcome_unknown"),
+        (says(502, "<html>"), "outcome_unknown"),
         (says(429, "{}"), "rate_limited"),
         (says(401, "{}"), "key_refused"),
-        (says(200, "<html>"), "unavailable"),
+        (says(200, "<html>"), "outcome_unknown"),
+        (says(200, ""), "outcome_unknown"),
+        (says(204, ""), "outcome_unknown"),
+        (says(307, ""), "outcome_unknown"),
+        (says(404, "404 page not found"), "outcome_unknown"),
+        (says(403, "<html>"), "key_refused"),
         (Act::Break(10), "outcome_unknown"),
         (Act::Vanish, "outcome_unknown"),
         (Act::Hang, "outcome_unknown"),
@@ -234,5 +247,27 @@ async fn an_execution_is_sent_once_whatever_becomes_of_it() {
         script::set("own", act.clone());
         script::set("hosted", says(200, "{}"));
         assert_eq!(scene.execute().await, was(said, "own@0"), "{act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_gateway_does_not_know_is_sent_once_whatever_its_verb() {
+    for (act, said) in [
+        (says(500, "down"), "own 500 down"),
+        (Act::Break(10), "outcome_unknown"),
+        (Act::Vanish, "outcome_unknown"),
+        (Act::Hang, "outcome_unknown"),
+        // It was refused, so nothing was done.
+        (says(401, "{}"), "hosted 200 {}"),
+    ] {
+        let scene = Scene::new();
+        script::set("own", act.clone());
+        script::set("hosted", says(200, "{}"));
+        let path = "/trigger/v2/vault/register";
+        let (answer, asked) = scene.ask(&Method::GET, path).await;
+        assert_eq!(answer, said, "{act:?}");
+        let twice = said.starts_with("hosted");
+        let expected = if twice { "own@0 hosted@0" } else { "own@0" };
+        assert_eq!(asked, expected, "{act:?}");
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use tokio::time::{Instant, sleep_until};
 
 use super::ApiCall;
@@ -11,7 +12,7 @@ use super::answered::Answered;
 use super::reply::Unanswered;
 use crate::dispatch::{AttemptSummary, Delivered, Dispatch, JupiterCall, JupiterJudge};
 use crate::error::Rejection;
-use crate::jupiter::{ApiRoute, RequestClass};
+use crate::jupiter::{ApiRoute, Product, RequestClass};
 use crate::upstream::{ApiChoice, ApiUpstream};
 
 /// A used-up budget is waited for this long before the client gets an error: few of Jupiter's
@@ -58,6 +59,11 @@ impl ApiCall {
         query: &'a str,
     ) -> Dispatch<'a, JupiterCall<'a>> {
         let (snapshot, pipeline) = (&self.snapshot, &self.pipeline);
+        // Only what is read of tokens has a form that is known.
+        let product = match route.product {
+            Product::Tokens if self.method != Method::GET => Product::Other,
+            product => product,
+        };
         Dispatch {
             operation: JupiterCall {
                 choice,
@@ -69,8 +75,8 @@ impl ApiCall {
                 consumer: self.affinity,
                 unknown_latency: snapshot.config.hedge.metered_after,
                 judge: JupiterJudge {
-                    product: route.product,
-                    class: RequestClass::of(&self.method, route.product),
+                    product,
+                    class: RequestClass::of(&self.method, route),
                     asked: self.asked,
                     nodes: Arc::clone(&snapshot.pool),
                     trades: Arc::clone(&pipeline.cache.trades),
@@ -111,7 +117,7 @@ impl ApiCall {
                 product: product.label(),
             });
         }
-        let bound = RequestClass::of(&self.method, product).bound;
+        let bound = RequestClass::of(&self.method, route).bound;
         if let Some(origin) = origin.filter(|_| bound) {
             // No other upstream knows the order to be executed.
             choice.order.retain(|upstream| upstream.id() == origin);

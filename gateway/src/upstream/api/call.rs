@@ -41,9 +41,9 @@ impl ApiUpstream {
     }
     /// Says what is wrong with an answer; `None` for one that concerns the caller, good or bad.
     pub fn judge(&self, product: Product, reply: &ReplyTo<ApiRequest>) -> Option<ApiFault> {
-        let body = match &reply.body {
-            ReplyBody::Complete(body) => body,
-            ReplyBody::Streaming { head, .. } => head,
+        let (body, is_whole) = match &reply.body {
+            ReplyBody::Complete(body) => (body, true),
+            ReplyBody::Streaming { head, .. } => (head, false),
         };
         let hints = &reply.hints;
         let seen = JudgedAnswer {
@@ -54,6 +54,7 @@ impl ApiUpstream {
             reset_unix: hints.ratelimit_reset_unix.max(hints.retry_at_unix),
             retry_after: hints.retry_after,
             body,
+            is_whole,
         };
         jupiter::judge(&seen, self.clock.now())
     }
