@@ -18,7 +18,7 @@ mod request_class;
 mod swap;
 mod variants;
 
-pub use answer::{Fingerprint, QuoteFacts, quote_of_swap, request_id};
+pub use answer::{Fingerprint, QuoteFacts, is_error, quote_of_swap, request_id};
 pub use asked_swap::AskedSwap;
 pub use comparable::comparable;
 pub use freshness::PriceFreshness;

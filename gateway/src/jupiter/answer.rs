@@ -143,6 +143,17 @@ pub(super) fn begins_as_object(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'{')
 }
 
+/// Whether an answer is an error, whatever its status says.
+pub fn is_error(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct ErrorAnswer<'a> {
+        #[serde(borrow, default)]
+        error: Option<&'a RawValue>,
+    }
+    let answer = serde_json::from_slice::<ErrorAnswer<'_>>(body);
+    begins_as_object(body) && answer.is_ok_and(|answer| answer.error.is_some())
+}
+
 /// The quote in the body of a `/swap` or `/swap-instructions` request.
 pub fn quote_of_swap(body: &[u8]) -> Option<Fingerprint> {
     #[derive(Deserialize)]
@@ -252,6 +263,21 @@ mod tests {
         }
         assert_eq!(quote_of_swap(b"{}"), None);
         assert_eq!(quote_of_swap(b"nonsense"), None);
+    }
+
+    #[test]
+    fn an_error_is_one_whatever_its_status() {
+        for (body, error) in [
+            (r#"{"error":"x"}"#, true),
+            (r#"{"code":1,"error":{}}"#, true),
+            (r#"{"error":null}"#, false),
+            (r#"{"id":1}"#, false),
+            (r#"[{"error":"x"}]"#, false),
+            (r#"["x"]"#, false),
+            ("", false),
+        ] {
+            assert_eq!(is_error(body.as_bytes()), error, "{body}");
+        }
     }
 
     #[test]

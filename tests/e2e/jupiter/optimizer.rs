@@ -232,6 +232,25 @@ async fn what_is_known_of_tokens_is_asked_for_once_in_a_while() {
 }
 
 #[tokio::test]
+async fn what_must_not_be_kept_of_tokens_is_asked_for_again() {
+    let exchange = Exchange::open().await;
+    let error = Answer::json(&json!({ "error": "try again" }));
+    let private = Answer::json(&json!([])).with("cache-control", "private, max-age=9");
+    let secret = Answer::json(&json!([])).with("cache-control", "no-store");
+    for (index, answer) in [error, private, secret].into_iter().enumerate() {
+        exchange
+            .hosted
+            .answers(move |asked| asked.path.starts_with("/tokens").then(|| answer.clone()));
+        let target = format!("/tokens/v2/search?query={index}");
+        for _ in 0..2 {
+            let reply = exchange.get(&target).await;
+            assert_eq!((reply.status, reply.cache()), (200, "miss"), "{index}");
+        }
+    }
+    assert_eq!(exchange.hosted.hits("/tokens/v2/search"), 6);
+}
+
+#[tokio::test]
 async fn prices_that_ingest_does_not_know_come_from_jupiter() {
     let redis = Redis::start().await;
     let url = redis.url();

@@ -10,7 +10,7 @@ use super::answered::Answered;
 use super::reply::{ApiResponse, Unanswered};
 use super::shared_quote::{Followed, SharedQuote};
 use crate::cache::{CacheKey, FlightRole, KeptQuote};
-use crate::jupiter::{ApiRoute, Product};
+use crate::jupiter::{self, ApiRoute, Product};
 use crate::pipeline::{CacheStatus, CacheUse};
 
 impl ApiCall {
@@ -70,6 +70,13 @@ impl ApiCall {
 
     fn keep_for(&self, key: CacheKey, ended: &Answered, lives: Duration) -> Option<Arc<KeptQuote>> {
         let body = ended.whole()?;
+        let fields = &ended.reply.fields;
+        if fields
+            .iter()
+            .any(|(name, value)| *name == "cache-control" && !is_for_all(value))
+        {
+            return None;
+        }
         let kept = Arc::new(KeptQuote {
             status: ended.reply.status,
             fields: ended.reply.fields.clone(),
@@ -80,7 +87,7 @@ impl ApiCall {
             at: Instant::now(),
             lives: Some(lives),
         });
-        if ended.reply.status == 200 {
+        if ended.reply.status == 200 && !jupiter::is_error(body) {
             self.pipeline.cache.quotes.put(key, Arc::clone(&kept));
         }
         Some(kept)
@@ -101,10 +108,41 @@ impl ApiCall {
     }
 }
 
+/// Whether `Cache-Control` lets an answer be kept for other callers.
+pub(super) fn is_for_all(cache_control: &[u8]) -> bool {
+    let mut directives = cache_control.split(|byte| *byte == b',');
+    !directives.any(|directive| {
+        let name = directive.split(|byte| *byte == b'=').next();
+        let name = name.unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"no-store") || name.eq_ignore_ascii_case(b"private")
+    })
+}
+
 /// The answer of an upstream to a read that is kept.
 fn missed(ended: Answered, product: Product) -> ApiResponse {
     ApiResponse {
         cache: Some(CacheStatus::Miss),
         ..ended.into_response(product)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_for_all;
+
+    #[test]
+    fn an_upstream_says_what_must_not_be_kept() {
+        for (value, kept) in [
+            ("", true),
+            ("public, max-age=60", true),
+            ("no-cache", true),
+            ("max-age=0, x=no-store", true),
+            ("no-store", false),
+            ("public,No-Store", false),
+            ("max-age=5, private=\"x\"", false),
+            (" private ", false),
+        ] {
+            assert_eq!(is_for_all(value.as_bytes()), kept, "{value}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::ApiCall;
+use super::kept::is_for_all;
 use crate::jupiter::{Api, ApiRoute};
 
 /// Where Jupiter has prices.
@@ -52,9 +53,13 @@ impl ApiCall {
         let (Some(body), 200) = (ended.whole(), ended.reply.status) else {
             return told;
         };
+        let mut fields = ended.reply.fields.iter();
+        let is_kept = !fields.any(|(name, value)| *name == "cache-control" && !is_for_all(value));
         for (mint, price) in read(body, &missing) {
             let kept = &pipeline.jupiter_prices;
-            kept.put(mint, price.clone(), Instant::now());
+            if is_kept {
+                kept.put(mint, price.clone(), Instant::now());
+            }
             told.push((mint, price));
         }
         told

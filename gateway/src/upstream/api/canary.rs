@@ -143,7 +143,9 @@ fn quoted(
     (started, now): (Instant, Instant),
 ) -> (Fitness, Fitness) {
     let state = &upstream.state;
-    let Some(facts) = QuoteFacts::read(body) else {
+    // A quote for nothing, or without the slot of its markets, says nothing about them.
+    let usable = |facts: &QuoteFacts| facts.out_amount > 0 && facts.context_slot.is_some();
+    let Some(facts) = QuoteFacts::read(body).filter(usable) else {
         state.metrics.bad.inc();
         return state.silent(CanaryFault::answer(status, None), &upstream.health);
     };

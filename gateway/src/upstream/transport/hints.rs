@@ -33,7 +33,7 @@ pub(in crate::upstream) fn read(hints: &mut ReplyHints, name: &str, value: &[u8]
         12 if is("cf-mitigated") => {
             hints.challenge = value.eq_ignore_ascii_case(b"challenge");
         }
-        17 if is("x-ratelimit-reset") => hints.ratelimit_reset_unix = number(value),
+        17 if is("x-ratelimit-reset") => hints.ratelimit_reset_unix = rounded_up(value),
         24 if is("x-ratelimit-method-limit") => hints.method_limit = signed(value),
         _ => {}
     }
@@ -50,15 +50,28 @@ pub(in crate::upstream) fn number(value: &[u8]) -> Option<u64> {
 
 /// Whole seconds, or with a fraction as some servers write them, rounded up; a day at most.
 fn seconds(value: &[u8]) -> Option<Duration> {
+    let pause = rounded_up(value)?;
+    Some(Duration::from_secs(pause.min(LONGEST_PAUSE)))
+}
+
+/// A number that may have a fraction; the largest for one that is larger still.
+fn rounded_up(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
     let dot = value.iter().position(|byte| *byte == b'.');
     let (whole, fraction) = value.split_at(dot.unwrap_or(value.len()));
     let up = match fraction.split_first() {
-        Some((_dot, digits)) => u64::from(number(digits)? > 0),
+        Some((_dot, digits)) if is_digits(digits) => {
+            u64::from(digits.iter().any(|digit| *digit != b'0'))
+        }
+        Some(_) => return None,
         None => 0,
     };
-    let pause = number(whole)?.saturating_add(up);
-    Some(Duration::from_secs(pause.min(LONGEST_PAUSE)))
+    let overflows = || is_digits(whole).then_some(u64::MAX);
+    Some(number(whole).or_else(overflows)?.saturating_add(up))
+}
+
+fn is_digits(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
 }
 
 /// A date in any of the three forms of RFC 9110 (section 5.6.7), in seconds since the Unix epoch.
@@ -116,6 +129,9 @@ mod tests {
             ("2.0", (Some(2), None)),
             ("86401", (Some(86_400), None)),
             ("18446744073709551615", (Some(86_400), None)),
+            ("18446744073709551616", (Some(86_400), None)),
+            ("99999999999999999999999.5", (Some(86_400), None)),
+            ("3.00000000000000000000000001", (Some(4), None)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", (None, Some(784_111_777))),
             ("Sunday, 06-Nov-94 08:49:37 GMT", (None, Some(784_111_777))),
             ("Sun Nov  6 08:49:37 1994", (None, Some(784_111_777))),
@@ -138,13 +154,31 @@ mod tests {
             "1.",
             ".5",
             "1e3",
-            "18446744073709551616",
+            "1.x",
+            "1 2",
             "06 Nov 1994",
             "Sun, 31 Feb 2027 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37",
             "Thu, 01 Jan 1960 00:00:00 GMT",
         ] {
             assert_eq!(retry_after(value), (None, None), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_window_may_have_a_fraction() {
+        for (value, expected) in [
+            ("1790000007", Some(1_790_000_007)),
+            ("1790000007.25", Some(1_790_000_008)),
+            ("1790000007.000", Some(1_790_000_007)),
+            ("99999999999999999999", Some(u64::MAX)),
+            ("1.79e9", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            let mut hints = ReplyHints::default();
+            read(&mut hints, "x-ratelimit-reset", value.as_bytes());
+            assert_eq!(hints.ratelimit_reset_unix, expected, "{value:?}");
         }
     }
 }
