@@ -160,6 +160,18 @@ impl Consumers {
         }))
     }
 
+    /// Whether the value of `authorization` is a token that somebody else has issued, such as the one
+    /// that Jupiter gives its users: a JSON Web Token that is none of the gateway's own, valid or
+    /// not, and no key of it. Everything else in `authorization` is meant for the gateway.
+    pub fn is_foreign_token(&self, authorization: &[u8]) -> bool {
+        let Some(token) = bearer_token(authorization).filter(|token| tokens::is_token(token))
+        else {
+            return false;
+        };
+        let own = |tokens: &Tokens| tokens.may_be_own(token);
+        self.find(token).is_none() && !self.tokens.as_ref().is_some_and(own)
+    }
+
     /// Whether callers without a key are admitted.
     pub fn admits_anonymous(&self) -> bool {
         self.anonymous

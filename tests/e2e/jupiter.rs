@@ -12,5 +12,6 @@ mod replicas;
 mod routing;
 mod scene;
 mod scripted;
+mod tokens;
 mod trading;
 mod wrong_quotes;

@@ -70,8 +70,7 @@ impl Tokens {
         token: &[u8],
         moment: Moment,
     ) -> Option<Result<ConsumerId, TokenFault>> {
-        let dots = memchr::memchr_iter(b'.', token).count();
-        if dots != 2 || token.len() > LONGEST {
+        if !has_three_parts(token) {
             return None;
         }
         let fingerprint = *blake3::hash(token).as_bytes();
@@ -91,6 +90,26 @@ impl Tokens {
             self.good.insert(fingerprint, known);
         }
         Some(checked)
+    }
+
+    /// Whether a token may be one of those that are issued for the gateway, also one that is not valid any
+    /// more: it names one of the keys or the issuer, is signed with one of the keys, or says too little
+    /// to tell.
+    pub(super) fn may_be_own(&self, token: &[u8]) -> bool {
+        let Ok(header) = decode_header(token) else {
+            return true;
+        };
+        let named = header.kid.as_deref().is_some_and(|id| {
+            let mut keys = self.keys.iter();
+            keys.any(|key| key.id.as_deref() == Some(id))
+        });
+        let issuer = self.settings.issuer.as_deref();
+        named
+            || issuer.is_some_and(|issuer| claim(token, "iss").is_none_or(|told| told == issuer))
+            || self
+                .keys
+                .iter()
+                .any(|key| is_signed(token, header.alg, key))
     }
 
     fn check(&self, token: &[u8], moment: Moment) -> Result<ConsumerId, TokenFault> {
@@ -157,13 +176,44 @@ impl Tokens {
     }
 }
 
+/// Whether it looks like a token.
+pub(super) fn is_token(token: &[u8]) -> bool {
+    has_three_parts(token) && has_header(token)
+}
+
+fn has_three_parts(token: &[u8]) -> bool {
+    memchr::memchr_iter(b'.', token).count() == 2 && token.len() <= LONGEST
+}
+
+/// Whether a token is signed with a key, whatever it claims.
+fn is_signed(token: &[u8], algorithm: jsonwebtoken::Algorithm, key: &TokenKey) -> bool {
+    let mut validation = Validation::new(algorithm);
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    key.algorithms.contains(&algorithm)
+        && decode::<Map<String, Value>>(token, &key.key, &validation).is_ok()
+}
+
+/// A claim that is a text, unverified.
+fn claim(token: &[u8], name: &str) -> Option<String> {
+    let claims = part(token, 1)?;
+    Some(claims.get(name)?.as_str()?.to_owned())
+}
+
 /// Whether the first part is a JSON object, as a token's is: a path may have a segment with two dots
 /// that is none.
 fn has_header(token: &[u8]) -> bool {
+    part(token, 0).is_some()
+}
+
+/// The JSON object that is one of the parts of a token.
+fn part(token: &[u8], index: usize) -> Option<Map<String, Value>> {
     use base64::Engine as _;
-    let first = token.split(|byte| *byte == b'.').next().unwrap_or_default();
-    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(first);
-    decoded.is_ok_and(|json| serde_json::from_slice::<Map<String, Value>>(&json).is_ok())
+    let part = token.split(|byte| *byte == b'.').nth(index)?;
+    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part);
+    serde_json::from_slice(&decoded.ok()?).ok()
 }
 
 /// The plan in the name of a caller with a token.

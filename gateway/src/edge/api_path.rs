@@ -16,7 +16,7 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
         return true;
     }
     // Prices are handled separately where ingest knows them, and `/health` is the gateway's own.
-    match ApiRoute::of(path, method == Method::POST) {
+    match ApiRoute::of(path) {
         Some(route) if route.api == Api::PriceV3 && method == Method::GET => {
             !snapshot.config.price.enabled
         }
@@ -25,12 +25,43 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
     }
 }
 
+/// Refuses what no upstream is asked: parts of the API that the gateway does not know, and verbs that it
+/// does not carry. Whoever looks for something costs nothing.
+///
+/// # Errors
+/// [`Rejection::NotServed`], [`Rejection::ApiMethod`].
+pub(super) fn check(method: &Method, path: &str, snapshot: &Snapshot) -> Result<(), Rejection> {
+    if snapshot.jupiter.is_empty() || matches!(*method, Method::POST | Method::OPTIONS) {
+        return Ok(());
+    }
+    if ApiRoute::is_unknown(path) && !path.ends_with("/health") {
+        return Err(Rejection::NotServed {
+            product: "this path",
+        });
+    }
+    match verbs(path, snapshot) {
+        Some(allowed) if !carried(method) => Err(Rejection::ApiMethod { allowed }),
+        _ => Ok(()),
+    }
+}
+
+/// The verbs of a path of Jupiter's API; `None` for one of RPC.
+pub(super) fn verbs(path: &str, snapshot: &Snapshot) -> Option<&'static str> {
+    let served = !snapshot.jupiter.is_empty();
+    if served && optimized(path, snapshot).is_some() {
+        return Some(Product::Quote.verbs());
+    }
+    let route = ApiRoute::of(path)?;
+    let is_price = route.api == Api::PriceV3 && snapshot.config.price.enabled;
+    let is_health = route.api == Api::Other && path.ends_with("/health");
+    (is_price || (served && !is_health)).then(|| route.product.verbs())
+}
+
 /// What the caller's plan counts a request as.
 ///
 /// # Errors
 /// [`Rejection::NotInPlan`] if the plan does not allow this product.
 pub(super) fn cost(
-    method: &Method,
     path: &str,
     consumer: Option<&ConsumerId>,
     snapshot: &Snapshot,
@@ -40,7 +71,7 @@ pub(super) fn cost(
     };
     let optimized = optimized(path, snapshot);
     let path = optimized.as_deref().unwrap_or(path);
-    let route = ApiRoute::of(path, method == Method::POST);
+    let route = ApiRoute::of(path);
     let product = route.map_or(Product::Other, |route| route.product);
     if !plan.allows_product(product) {
         return Err(Rejection::NotInPlan);

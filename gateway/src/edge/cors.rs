@@ -1,5 +1,5 @@
 //! CORS as Agave answers it: the origin echoed, `OPTIONS, POST`, a day of cache, and only when the
-//! request carries an `Origin`.
+//! request carries an `Origin`. Paths of Jupiter's API have other verbs.
 
 /// Receives one header line: name and value.
 pub(super) type HeaderLine<'a> = &'a mut dyn FnMut(&'static str, &[u8]);
@@ -17,13 +17,20 @@ pub(super) fn allow(origin: &[u8], line: HeaderLine<'_>) {
     line("vary", b"origin");
 }
 
-/// Emits the lines of a preflight answer; `requested` is what the browser wants to send.
-pub(super) fn preflight(origin: Option<&[u8]>, requested: Option<&[u8]>, line: HeaderLine<'_>) {
-    line("allow", b"OPTIONS, POST");
+/// Emits the lines of a preflight answer; `requested` is what the browser wants to send, `verbs` what
+/// the path has.
+pub(super) fn preflight(
+    origin: Option<&[u8]>,
+    requested: Option<&[u8]>,
+    verbs: &str,
+    line: HeaderLine<'_>,
+) {
+    let allowed = format!("OPTIONS, {verbs}");
+    line("allow", allowed.as_bytes());
     line("accept", b"application/json");
     let Some(origin) = origin else { return };
     allow(origin, &mut *line);
-    line("access-control-allow-methods", b"OPTIONS, POST");
+    line("access-control-allow-methods", allowed.as_bytes());
     line("access-control-max-age", b"86400");
     if let Some(requested) = requested {
         line("access-control-allow-headers", requested);

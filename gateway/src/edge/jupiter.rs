@@ -16,13 +16,18 @@ use super::rpc_app::RpcApp;
 use super::session::HttpSession;
 use super::write_pace::WriteFault;
 use crate::error::Rejection;
+use crate::jupiter::{ApiRoute, Product};
 use crate::limit::PermitRequest;
 use crate::pipeline::ApiCall;
 use crate::snapshot::Snapshot;
 use crate::solana::Priority;
 
-/// Request fields that are passed on. Keys, cookies and addresses are not.
+/// Request fields that are passed on. Keys, cookies and addresses are not, nor what proxies in front of the
+/// gateway have added.
 const PASSED_ON: [&str; 3] = ["accept", "content-type", "idempotency-key"];
+
+/// Passed on where it is a token of Jupiter's, to the parts of the API that may ask for one.
+const AUTHORIZATION: &str = "authorization";
 
 impl RpcApp {
     /// Answers a request.
@@ -36,7 +41,7 @@ impl RpcApp {
         who?;
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
-        let cost = api_path::cost(session.method(), session.path(), consumer, snapshot)?;
+        let cost = api_path::cost(session.path(), consumer, snapshot)?;
         let limits = &snapshot.config.limits;
         let body = body::read(session, limits, &self.connections).await?;
         if session.tracked().has_no_room(limits) {
@@ -100,7 +105,7 @@ impl RpcApp {
             optimize: path.is_some() || asked,
             path: path.unwrap_or_else(|| session.path().to_owned()),
             query: session.query().unwrap_or_default().to_owned(),
-            fields: passed_on(session),
+            fields: passed_on(session, snapshot),
             body,
             affinity: affinity(session, snapshot).unwrap_or(head.context.client),
             context: Arc::clone(&head.context),
@@ -127,12 +132,25 @@ fn ask(snapshot: &Snapshot, head: &RequestHead, method: &Method) -> PermitReques
     }
 }
 
-fn passed_on(session: &impl HttpSession) -> Vec<(&'static str, Bytes)> {
+fn passed_on(session: &impl HttpSession, snapshot: &Snapshot) -> Vec<(&'static str, Bytes)> {
     let field = |name: &'static str| {
         let value = session.field(name)?;
         Some((name, Bytes::copy_from_slice(value)))
     };
-    PASSED_ON.into_iter().filter_map(field).collect()
+    let is_jupiters = |authorization: &[u8]| {
+        let route = ApiRoute::of(session.path());
+        route.is_some_and(|route| route.product == Product::Other)
+            && snapshot.consumers.is_foreign_token(authorization)
+    };
+    let token = session
+        .field(AUTHORIZATION)
+        .filter(|value| is_jupiters(value));
+    let token = token.and_then(|_| field(AUTHORIZATION));
+    PASSED_ON
+        .into_iter()
+        .filter_map(field)
+        .chain(token)
+        .collect()
 }
 
 /// The client's session name, if the operator configured one.

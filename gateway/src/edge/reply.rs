@@ -192,14 +192,14 @@ pub(super) async fn refuse(
     Ok(sent)
 }
 
-/// Answers a CORS preflight; `requested` is what the browser wants to send.
+/// Answers a CORS preflight.
 pub(super) async fn preflight(
     wire: &mut impl ResponseWriter,
     head: &RequestHead,
-    requested: Option<&[u8]>,
+    allowed: Preflight<'_>,
 ) -> Result<Sent, WriteFault> {
     let lines = ResponseHead {
-        preflight: Some(Preflight { requested }),
+        preflight: Some(allowed),
         ..ResponseHead::new(200, TEXT, head)
     };
     wire.whole(&lines, BodyPieces::new()).await?;

@@ -33,6 +33,8 @@ pub(super) struct ResponseHead<'a> {
 pub(super) struct Preflight<'a> {
     /// The header names to allow.
     pub requested: Option<&'a [u8]>,
+    /// The verbs of a path of Jupiter's API.
+    pub verbs: Option<&'static str>,
 }
 
 impl<'a> ResponseHead<'a> {
@@ -54,8 +56,9 @@ impl<'a> ResponseHead<'a> {
 
     /// Emits each line, name and value.
     pub(super) fn tell(&self, line: HeaderLine<'_>) {
-        if let Some(Preflight { requested }) = self.preflight {
-            return cors::preflight(self.head.origin.as_deref(), requested, line);
+        if let Some(Preflight { requested, verbs }) = self.preflight {
+            let origin = self.head.origin.as_deref();
+            return cors::preflight(origin, requested, verbs.unwrap_or("POST"), line);
         }
         if !self.content_type.is_empty() {
             line("content-type", self.content_type.as_bytes());

@@ -16,6 +16,7 @@ use super::paced_http2::PacedHttp2;
 use super::reply::{self, ApiRefusal};
 use super::request_end::{ConnectionCut, RequestEnd};
 use super::request_head::RequestHead;
+use super::response_head::Preflight;
 use super::rpc_app::{RpcApp, note};
 use super::session::HttpSession;
 use super::write_pace::WriteFault;
@@ -75,11 +76,18 @@ impl RpcApp {
         if self.drain.is_leaving() || snapshot.config.listen.keepalive < Duration::from_secs(1) {
             session.close();
         }
-        let fields = session.fields();
+        let mut fields = session.fields();
         let protocol = session.protocol();
         let mut context = head::context(&fields, session.tracked(), protocol, snapshot);
         let kind = head::kind(session, &fields);
         let (path, query) = (session.path(), session.query());
+        let is_api =
+            api_path::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
+        // A token of Jupiter's is no key of ours; who calls is told by something else.
+        let of_jupiter = is_api || kind == Ok(RequestKind::Price);
+        fields.authorization = fields
+            .authorization
+            .filter(|value| !(of_jupiter && snapshot.consumers.is_foreign_token(value)));
         let who = self.identify(&fields, path, query, &context, snapshot);
         let who = who.map(|consumer| context.identified(consumer));
         let verb = session.method().as_str();
@@ -88,19 +96,30 @@ impl RpcApp {
         let comes_back = hops.is_err();
         context.hops = hops.unwrap_or_default();
         let head = RequestHead::new(&fields, context);
-        let is_api =
-            api_path::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
+        let refused = if session.asks_for_websocket() {
+            Ok(())
+        } else {
+            api_path::check(session.method(), path, snapshot)
+        };
         let served = match kind {
             _ if comes_back => Err(RequestEnd::Refused(Rejection::Loop)),
             _ if is_api => {
                 let api = self.api(session, snapshot, &head, who);
                 Box::pin(api).await.map_err(RequestEnd::by_api)
             }
+            _ if let Err(rejection) = &refused => {
+                let refused = who.err().unwrap_or_else(|| rejection.clone());
+                Err(RequestEnd::Refused(refused).by_api())
+            }
             Ok(RequestKind::Rpc) => self.call(session, snapshot, &head, who).await,
             Ok(RequestKind::Preflight) => {
                 let requested = fields.requested_headers.map(<[u8]>::to_vec);
+                let allowed = Preflight {
+                    requested: requested.as_deref(),
+                    verbs: api_path::verbs(path, snapshot),
+                };
                 let mut wire = session.wire();
-                self.ended(reply::preflight(&mut wire, &head, requested.as_deref()).await)
+                self.ended(reply::preflight(&mut wire, &head, allowed).await)
             }
             Ok(RequestKind::Health) => {
                 let word = health_word(snapshot);
@@ -176,7 +195,7 @@ impl RpcApp {
         who?;
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
-        let cost = api_path::cost(session.method(), session.path(), consumer, snapshot)?;
+        let cost = api_path::cost(session.path(), consumer, snapshot)?;
         let limits = &snapshot.config.limits;
         // It should have no body, and what it has must not be taken for the next request.
         let body = body::read(session, limits, &self.connections).await?;

@@ -86,6 +86,14 @@ impl Product {
         }
     }
 
+    /// The verbs that it has, for those who ask.
+    pub const fn verbs(self) -> &'static str {
+        match self.verb() {
+            Some(verb) => verb,
+            None => "GET, POST, PUT, PATCH, DELETE",
+        }
+    }
+
     /// The only verb that it has; `None` if any may be valid.
     pub const fn verb(self) -> Option<&'static str> {
         match self {
@@ -160,9 +168,8 @@ pub struct ApiRoute<'p> {
 pub struct Ambiguous;
 
 impl<'p> ApiRoute<'p> {
-    /// The route of a path; `None` if it is not part of the API. If the request is `posted`, only
-    /// known parts count: every other POST is a call of Solana's RPC.
-    pub fn of(path: &'p str, posted: bool) -> Option<Self> {
+    /// The route of a path; `None` if it is not part of the API.
+    pub fn of(path: &'p str) -> Option<Self> {
         let mut at = 0;
         while let Some(rest) = path.get(at..)?.strip_prefix('/') {
             let (first, behind) = segment(rest);
@@ -171,9 +178,7 @@ impl<'p> ApiRoute<'p> {
             if first == "v6" && V6.contains(&second) {
                 return Some(Self::new(Api::SwapV1, behind, from_here));
             }
-            // Not a key that precedes a v6 path.
-            let unknown = is_word(first) && second != "v6";
-            if is_version(second) && (ROOTS.contains(&first) || (!posted && unknown)) {
+            if is_version(second) && ROOTS.contains(&first) {
                 let api = match (first, second) {
                     ("swap", "v1") => Api::SwapV1,
                     ("swap", "v2") => Api::SwapV2,
@@ -187,6 +192,25 @@ impl<'p> ApiRoute<'p> {
             at = path.len() - behind.len();
         }
         None
+    }
+
+    /// Whether a path looks like one of a part of the API that the gateway does not know. A call of
+    /// Solana's RPC may be posted to it.
+    pub fn is_unknown(path: &'p str) -> bool {
+        let mut segments = path
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .peekable();
+        while let Some(segment) = segments.next() {
+            // Not a key that precedes a v6 path.
+            let version = segments
+                .peek()
+                .filter(|next| is_version(next) && **next != "v6");
+            if is_word(segment) && version.is_some() {
+                return Self::of(path).is_none();
+            }
+        }
+        false
     }
 
     fn new(api: Api, rest: &'p str, path: &'p str) -> Self {
@@ -363,17 +387,16 @@ mod tests {
                 [Some("/price/v2"), None, Some("/all/price/v2")],
             ),
         ] {
-            for posted in [true, false] {
-                let route = ApiRoute::of(path, posted).unwrap();
-                assert_eq!(route.product, product, "{path}");
-                let paths = [0, 1, 2].map(|map| maps[map].path(&route));
-                assert_eq!(
-                    paths,
-                    expected.map(|path| path.map(str::to_owned)),
-                    "{path}"
-                );
-                assert!(route.check().is_ok());
-            }
+            let route = ApiRoute::of(path).unwrap();
+            assert_eq!(route.product, product, "{path}");
+            let paths = [0, 1, 2].map(|map| maps[map].path(&route));
+            assert_eq!(
+                paths,
+                expected.map(|path| path.map(str::to_owned)),
+                "{path}"
+            );
+            assert!(route.check().is_ok());
+            assert!(!ApiRoute::is_unknown(path), "{path}");
         }
     }
 
@@ -389,12 +412,26 @@ mod tests {
             "/swap",
             "/v6",
         ] {
-            assert_eq!(ApiRoute::of(path, true), None, "{path}");
+            assert_eq!(ApiRoute::of(path), None, "{path}");
         }
-        // New parts of the API that are only read need no release of the gateway.
-        assert!(ApiRoute::of("/new-thing/v1/list", false).is_some());
-        assert_eq!(ApiRoute::of("/health", false), None);
-        assert_eq!(ApiRoute::of("/", false), None);
+        assert_eq!(ApiRoute::of("/health"), None);
+    }
+
+    #[test]
+    fn what_looks_like_the_api_and_is_no_known_part_of_it_is_told_apart() {
+        for (path, unknown) in [
+            ("/new-thing/v1/list", true),
+            ("/foo/v12", true),
+            ("/key/foo/v1/bar", true),
+            ("/sesame/trigger/v2/orders", false),
+            ("/foo/v6/some-key", false),
+            ("/Foo/v1/bar", false),
+            ("/foo/v123", false),
+            ("/health", false),
+            ("/", false),
+        ] {
+            assert_eq!(ApiRoute::is_unknown(path), unknown, "{path}");
+        }
     }
 
     #[test]
@@ -406,7 +443,7 @@ mod tests {
             "/swap/v1/..%2fadmin",
             "/swap/v1/a%5Cb",
         ] {
-            let route = ApiRoute::of(path, false).unwrap();
+            let route = ApiRoute::of(path).unwrap();
             assert_eq!(route.check(), Err(Ambiguous), "{path}");
         }
     }

@@ -69,7 +69,7 @@ mod tests {
             (Method::GET, "/portfolio/v1/positions/abc", false),
             (Method::GET, "/price/v2", false),
         ] {
-            let route = ApiRoute::of(path, method == Method::POST).unwrap();
+            let route = ApiRoute::of(path).unwrap();
             let class = RequestClass::of(&method, &route);
             assert_eq!(class.repeatable, repeatable, "{method} {path}");
             assert_eq!(class.bound, route.product == Product::Execute);

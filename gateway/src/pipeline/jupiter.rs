@@ -42,8 +42,7 @@ impl ApiCall {
     pub async fn answer(mut self) -> Result<ApiResponse, Unanswered> {
         self.query = jupiter::without_keys(&self.query);
         let path = std::mem::take(&mut self.path);
-        let posted = self.method == Method::POST;
-        let route = ApiRoute::of(&path, posted);
+        let route = ApiRoute::of(&path);
         let route = route.ok_or(Rejection::NotServed {
             product: "this path",
         })?;

@@ -135,6 +135,82 @@ async fn a_verb_that_a_product_has_not_is_refused_with_those_it_has() {
 }
 
 #[tokio::test]
+async fn what_looks_like_the_api_and_is_no_part_of_it_reaches_nobody() {
+    let plan = json!({ "id": "default", "requests_per_minute": 1, "burst": 1, "queue": "0s" });
+    let exchange = Exchange::with(|config| {
+        let consumer = json!({ "id": "bot", "keys": ["sesame-open-1234567"], "plan": "default" });
+        config
+            .set("plans", json!([plan]))
+            .set("consumers", json!([consumer]))
+    })
+    .await;
+    let url = exchange.gateway.url();
+    let client = exchange.gateway.client();
+    for path in ["foo/v1/bar", "foo/v12/x", "sesame-open-1234567/foo/v1/bar"] {
+        for verb in ["GET", "PUT", "PATCH", "DELETE", "HEAD", "TRACE"] {
+            let request = client.request(verb.parse().unwrap(), format!("{url}{path}"));
+            let request = request.header("x-api-key", "sesame-open-1234567");
+            let reply = exchange.gateway.send(request).await;
+            assert_eq!(reply.status, 404, "{verb} {path}: {}", reply.text());
+            if verb != "HEAD" {
+                assert_eq!(reply.json()["code"], 404, "{verb} {path}");
+            }
+        }
+    }
+    // Known parts have only some verbs.
+    let all = "GET, POST, PUT, PATCH, DELETE";
+    for (verb, path, allowed) in [
+        ("HEAD", "trigger/v1/x", all),
+        ("TRACE", "trigger/v1/x", all),
+        ("HEAD", "swap/v1/quote", "GET"),
+        ("HEAD", "ultra/v1/execute", "POST"),
+    ] {
+        let request = client.request(verb.parse().unwrap(), format!("{url}{path}"));
+        let request = request.header("x-api-key", "sesame-open-1234567");
+        let reply = exchange.gateway.send(request).await;
+        assert_eq!(reply.status, 405, "{verb} {path}: {}", reply.text());
+        assert_eq!(reply.header("allow"), Some(allowed), "{verb} {path}");
+    }
+    assert!(exchange.own.asked().is_empty() && exchange.hosted.asked().is_empty());
+    // None of it has cost anything.
+    let target = quote_target("swap/v1/quote", 7);
+    let quote = client.get(format!("{url}{target}"));
+    let quote = quote.header("x-api-key", "sesame-open-1234567");
+    assert_eq!(exchange.gateway.send(quote).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_browser_is_told_the_verbs_of_the_path_it_asks_for() {
+    let exchange = Exchange::open().await;
+    let url = exchange.gateway.url();
+    let all = "OPTIONS, GET, POST, PUT, PATCH, DELETE";
+    for (path, verbs) in [
+        ("trigger/v2/orders/1", all),
+        ("a-key/trigger/v2/orders/1", all),
+        ("tokens/v2/search", all),
+        ("swap/v1/quote", "OPTIONS, GET"),
+        ("v6/quote", "OPTIONS, GET"),
+        ("price/v3", "OPTIONS, GET"),
+        ("ultra/v1/execute", "OPTIONS, POST"),
+        ("", "OPTIONS, POST"),
+        ("foo/v1/bar", "OPTIONS, POST"),
+    ] {
+        let preflight = exchange
+            .gateway
+            .client()
+            .request(Method::OPTIONS, format!("{url}{path}"))
+            .header("origin", "https://app.example")
+            .header("access-control-request-method", "PATCH")
+            .header("access-control-request-headers", "x-api-key");
+        let reply = exchange.gateway.send(preflight).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let allowed = reply.header("access-control-allow-methods");
+        assert_eq!(allowed, Some(verbs), "{path}");
+        assert_eq!(reply.header("allow"), Some(verbs), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_comes_beside_a_quotes_query_neither_reaches_upstreams_nor_the_next_request() {
     let exchange = Exchange::open().await;
     let mut raw = exchange.gateway.raw().await;

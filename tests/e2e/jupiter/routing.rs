@@ -62,7 +62,7 @@ async fn what_the_own_api_has_not_goes_to_the_hosted_one_with_its_key() {
         ("GET", "/price/v3?ids=a,b", ""),
         ("GET", "/tokens/v2/search?query=%20a+b", ""),
         ("POST", "/trigger/v1/createOrder", r#"{ "maker" : 1 }"#),
-        ("GET", "/some-day/v1/thing", ""),
+        ("GET", "/portfolio/v1/thing", ""),
         ("PUT", "/trigger/v2/orders/7", "text"),
         ("PATCH", "/trigger/v2/orders/7", "{}"),
         ("DELETE", "/trigger/v2/orders/7?a", ""),
@@ -110,7 +110,7 @@ async fn over_http_2_requests_and_answers_are_the_same() {
     let large = "x".repeat(400 * 1024);
     let body = large.clone();
     exchange.hosted.answers(move |asked| {
-        if asked.path == "/some-day/v1/large" {
+        if asked.path == "/portfolio/v1/large" {
             return Some(Answer::text(200, &body).with("content-type", "text/plain"));
         }
         let echo = json!({ "verb": asked.method, "target": asked.target(), "body": asked.body });
@@ -120,7 +120,7 @@ async fn over_http_2_requests_and_answers_are_the_same() {
     let url = url.trim_end_matches('/');
     let client = exchange.gateway.client();
     for (verb, target, body) in [
-        ("GET", "/some-day/v1/thing?query=%20a+b", ""),
+        ("GET", "/portfolio/v1/thing?query=%20a+b", ""),
         ("POST", "/trigger/v1/createOrder", r#"{ "maker" : 1 }"#),
         ("DELETE", "/trigger/v2/orders/7?a", ""),
     ] {
@@ -136,7 +136,7 @@ async fn over_http_2_requests_and_answers_are_the_same() {
         assert_eq!(asked.version, Version::HTTP_2);
         assert_eq!(asked.header("x-api-key"), Some(KEY));
     }
-    let reply = exchange.get("/some-day/v1/large").await;
+    let reply = exchange.get("/portfolio/v1/large").await;
     assert_eq!((reply.status, reply.text()), (200, large));
     assert_eq!(exchange.quote(7).await.upstream(), "own");
     let asked = exchange.own.asked().pop().unwrap();

@@ -340,3 +340,38 @@ fn key_sets_that_would_be_dangerous_are_refused() {
             .contains("not a JSON Web Key Set")
     );
 }
+
+#[test]
+fn a_token_that_may_be_the_gateways_is_told_from_those_of_others() {
+    let foreign = |kid: Option<&str>, claims: &Value| {
+        let key = EncodingKey::from_secret(b"a secret that somebody else has");
+        signed(Algorithm::HS256, kid, &key, claims)
+    };
+    let claims = json!({ "sub": "a", "exp": LATER });
+    let of_issuer = json!({ "sub": "a", "iss": "us" });
+    let of_other = json!({ "sub": "a", "iss": "them" });
+    let issued = tokens_with(&Jwt {
+        issuer: Some("us".to_owned()),
+        ..settings()
+    });
+    for (tokens, token, own) in [
+        (&tokens(), by_secret(&claims), true),
+        (&tokens(), by_secret(&json!({ "exp": BEFORE })), true),
+        (&tokens(), by_secret(&json!({})), true),
+        // It names a key, but is not signed with it.
+        (&tokens(), foreign(Some("secret"), &claims), true),
+        (&tokens(), foreign(Some("theirs"), &claims), false),
+        (&tokens(), foreign(None, &claims), false),
+        (
+            &tokens(),
+            made_up(&json!({ "alg": "none" }), &claims, b""),
+            true,
+        ),
+        (&issued, foreign(None, &of_issuer), true),
+        (&issued, foreign(None, &of_other), false),
+        // Whoever issued it does not say so.
+        (&issued, foreign(None, &claims), true),
+    ] {
+        assert_eq!(tokens.may_be_own(token.as_bytes()), own, "{token}");
+    }
+}

@@ -52,7 +52,7 @@ impl Scene {
     async fn ask(&self, method: &Method, path: &str) -> (String, String) {
         let started = Instant::now();
         let deadline = started + Duration::from_secs(30);
-        let route = ApiRoute::of(path, method == Method::POST).unwrap();
+        let route = ApiRoute::of(path).unwrap();
         let choice = self.pool.choose(route.api, route.product, 7, None, started);
         let body = Bytes::new();
         let dispatch = Dispatch {

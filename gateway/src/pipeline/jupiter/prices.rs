@@ -43,7 +43,7 @@ impl ApiCall {
         self.query = format!("ids={}", ids.join(","));
         self.method = Method::GET;
         self.leave_out_what_is_not_shared();
-        let Some(route) = ApiRoute::of(PATH, false) else {
+        let Some(route) = ApiRoute::of(PATH) else {
             return told;
         };
         // No answer from Jupiter is not an error: the price is then unknown.

@@ -200,7 +200,7 @@ fn asked(upstream: &ApiUpstream) -> Option<AskedSwap> {
 
 fn request(upstream: &ApiUpstream) -> Option<ApiRequest> {
     let canary = &upstream.health.canary;
-    let route = ApiRoute::of("/swap/v1/quote", false)?;
+    let route = ApiRoute::of("/swap/v1/quote")?;
     let query = format!(
         "inputMint={}&outputMint={}&amount={}&slippageBps=50",
         canary.input_mint, canary.output_mint, canary.amount
