@@ -326,6 +326,26 @@ async fn a_failed_simulation_is_the_callers_with_all_its_data() {
 }
 
 #[tokio::test]
+async fn a_failed_simulation_whose_logs_stream_is_the_callers_too() {
+    let small = |config: GatewayConfig| config.set("limits.answer_buffer", "4KiB");
+    let scene = Scene::ranked_with(small).await;
+    let logs = "Program log: no ".repeat(1_000);
+    let failed = Kind::RpcError {
+        code: -32002,
+        message: Some("Transaction simulation failed".into()),
+        data: Some(json!({ "logs": [logs] })),
+    };
+    scene.v(0).fault(Fault::from(failed).on("sendTransaction"));
+    let reply = scene
+        .gateway
+        .rpc("sendTransaction", scene.transaction(1))
+        .await;
+    assert_eq!(reply.code(), Some(-32002), "{}", reply.text());
+    assert_eq!(reply.json()["error"]["data"]["logs"][0], logs);
+    assert_eq!(scene.hits("sendTransaction"), [1, 0]);
+}
+
+#[tokio::test]
 async fn a_transaction_that_only_our_own_repetition_finds_processed_is_answered_with_its_signature()
 {
     let scene = Scene::ranked().await;

@@ -22,9 +22,11 @@ use smallvec::SmallVec;
 use super::SlotView;
 use crate::jsonrpc::{Answer, Cursor, ErrorObject, Token};
 
+mod merge;
 mod params;
 mod subject;
 
+pub use merge::Merged;
 pub use subject::{History, HistoryPosition, signature_subject};
 
 #[cfg(test)]
@@ -82,7 +84,7 @@ impl History {
     /// The same for the beginning of an answer that is too large to be buffered. Only a list of
     /// blocks shows there that it is incomplete.
     pub fn lack_of_head(self, params: Option<&[u8]>, head: &[u8]) -> Option<HistoryGap> {
-        if self != Self::Blocks {
+        if !matches!(self, Self::Blocks | Self::BlocksWithLimit) {
             return None;
         }
         let mut cursor = Cursor::new(head);
@@ -109,7 +111,7 @@ impl History {
             }
             Self::Statuses => statuses(params, cursor),
             Self::Page => page(params, &mut cursor),
-            Self::Blocks => match first_item(&mut cursor)? {
+            Self::Blocks | Self::BlocksWithLimit => match first_item(&mut cursor)? {
                 Ok(first) => {
                     let found = count(&mut Cursor::new(result))?;
                     self.late(params, first, found)

@@ -9,6 +9,14 @@ use serde::Deserialize;
 /// A transaction with more signatures would not fit into a packet (1232 bytes / 64).
 const MAX_SIGNATURES: u8 = 19;
 
+/// The first byte of a version-1 transaction (SIMD-0385), whose signatures stand at its end. Their
+/// number follows that byte.
+const VERSION_1: u8 = 129;
+/// Bytes of its header without the version.
+const HEADER: usize = 3;
+/// Bytes of a signature.
+const SIGNATURE: usize = 64;
+
 #[derive(Deserialize)]
 struct SendOptions {
     #[serde(default)]
@@ -30,12 +38,20 @@ pub fn first_signature(params: &[u8]) -> Option<Signature> {
     } else {
         bs58::decode(encoded).into_vec().ok()?
     };
-    // A compact-u16 count below 128 is one byte; signatures follow.
-    let (count, rest) = wire.split_first()?;
-    let signature = rest.first_chunk::<64>()?;
-    (1..=MAX_SIGNATURES)
-        .contains(count)
-        .then_some(Signature(*signature))
+    let (first, rest) = wire.split_first()?;
+    let signature = if *first == VERSION_1 {
+        let count = usize::from(*rest.first()?);
+        let from = rest
+            .len()
+            .checked_sub(count * SIGNATURE)
+            .filter(|from| *from >= HEADER)?;
+        rest.get(from..)?.first_chunk()?
+    } else {
+        // A compact-u16 count below 128 is one byte; signatures follow.
+        let signature = rest.first_chunk()?;
+        (1..=MAX_SIGNATURES).contains(first).then_some(signature)?
+    };
+    Some(Signature(*signature))
 }
 
 #[cfg(test)]
@@ -63,6 +79,28 @@ mod tests {
         ] {
             assert_eq!(first_signature(params.as_bytes()), expected, "{params}");
         }
+    }
+
+    /// A version-1 transaction with these signatures.
+    fn version_1(count: u8, signatures: &[[u8; 64]]) -> Vec<u8> {
+        let mut wire = vec![VERSION_1, count, 0, 1];
+        wire.extend([9; 100]);
+        wire.extend(signatures.concat());
+        wire
+    }
+
+    #[test]
+    fn the_signatures_of_version_1_stand_at_the_end() {
+        let find = |wire: Vec<u8>| {
+            let base64 = STANDARD.encode(wire);
+            first_signature(format!(r#"["{base64}",{{"encoding":"base64"}}]"#).as_bytes())
+        };
+        let expected = Some(Signature([7; 64]));
+        assert_eq!(find(version_1(1, &[[7; 64]])), expected);
+        assert_eq!(find(version_1(2, &[[7; 64], [8; 64]])), expected);
+        assert_eq!(find(version_1(0, &[])), None, "unsigned");
+        assert_eq!(find(version_1(12, &[[7; 64]])), None, "too short");
+        assert_eq!(find(vec![VERSION_1]), None);
     }
 
     #[test]

@@ -21,11 +21,12 @@ use tokio::time::Instant;
 
 use super::answer_payload::AnswerPayload;
 use super::missing_history::ArchiveDecision;
+use super::own_answer::own_answer;
 use super::{AttemptSummary, Delivered, Dispatch, RpcCall};
 use crate::config;
 use crate::dispatch::Settings;
 use crate::jsonrpc::{Answer, Cursor};
-use crate::solana::{self, AbsenceWording, History, HistoryGap, HistoryPosition, Method};
+use crate::solana::{self, AbsenceWording, History, HistoryGap, HistoryPosition, Merged, Method};
 use crate::upstream::{DeeperUpstreams, HistoryReach, Upstream};
 
 /// Upstreams asked when the first one fails. Once one answers, whatever it says, no other is asked.
@@ -175,12 +176,20 @@ impl Dispatch<'_, RpcCall<'_>> {
         delivered: Delivered,
         mut summary: AttemptSummary,
     ) -> (Delivered, AttemptSummary) {
-        let (second, mut asked) = self.fly_deeper(&doubt).await;
+        let (mut second, mut asked) = self.fly_deeper(&doubt).await;
+        let merged = self.merge(doubt.history, &delivered, &second);
+        let gained = merged.as_ref().is_some_and(|merged| merged.gained);
+        if let Some(answer) = merged.filter(|merged| merged.gained).and_then(own_result) {
+            second = Delivered::Payload(answer);
+        }
         let rest = match &second {
             Delivered::Payload(payload) => self.lack(doubt.history, payload),
             Delivered::Rejected(_) => None,
         };
-        let finding = compare(&doubt.lack, &second, rest.as_ref());
+        let finding = match compare(&doubt.lack, &second, rest.as_ref()) {
+            ArchiveAnswer::Nothing if gained => ArchiveAnswer::Found,
+            finding => finding,
+        };
         if asked.attempts > 0 {
             let metrics = &self.state.metrics;
             metrics.history(self.operation.class.method, finding.label());
@@ -213,6 +222,12 @@ impl Dispatch<'_, RpcCall<'_>> {
         summary.went_deeper(asked, false);
         summary.unproven = unproven;
         (delivered, summary)
+    }
+
+    /// What both answers say together.
+    fn merge(&self, history: History, first: &Delivered, second: &Delivered) -> Option<Merged> {
+        let params = self.operation.call.params();
+        history.merge(params, whole_result(first)?, whole_result(second)?)
     }
 
     /// Asks upstreams with more history, without haste: no hedge, and no second one unless the
@@ -297,6 +312,18 @@ impl Dispatch<'_, RpcCall<'_>> {
             }
         }
     }
+}
+
+/// The result of an answer that is held whole.
+fn whole_result(delivered: &Delivered) -> Option<&[u8]> {
+    match delivered {
+        Delivered::Payload(AnswerPayload::Whole(answer)) => answer.result(),
+        Delivered::Payload(AnswerPayload::Stream { .. }) | Delivered::Rejected(_) => None,
+    }
+}
+
+fn own_result(merged: Merged) -> Option<AnswerPayload> {
+    own_answer(&String::from_utf8(merged.result).ok()?)
 }
 
 fn has_result(payload: &AnswerPayload) -> bool {

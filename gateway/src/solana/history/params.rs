@@ -16,9 +16,11 @@ const PAGE: usize = 1_000;
 pub(super) fn place(history: History, params: &[u8], view: Option<&SlotView>) -> HistoryPosition {
     let slot = match history {
         History::Transaction | History::Statuses | History::Page => None,
-        History::Block | History::BlockTime | History::Commitment | History::Blocks => {
-            number(params, 0)
-        }
+        History::Block
+        | History::BlockTime
+        | History::Commitment
+        | History::Blocks
+        | History::BlocksWithLimit => number(params, 0),
         History::Rewards => boundary(params, view),
     };
     slot.map_or(HistoryPosition::Anywhere, |slot| {
@@ -45,7 +47,9 @@ pub(super) fn subject(history: History, params: &[u8]) -> u64 {
         History::Block | History::BlockTime | History::Commitment => {
             number(params, 0).hash(&mut hasher);
         }
-        History::Blocks => (number(params, 0), number(params, 1)).hash(&mut hasher),
+        History::Blocks | History::BlocksWithLimit => {
+            (number(params, 0), number(params, 1)).hash(&mut hasher);
+        }
     }
     hasher.finish()
 }

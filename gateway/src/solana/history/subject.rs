@@ -21,8 +21,10 @@ pub enum History {
     BlockTime,
     /// The stake that voted for one block.
     Commitment,
-    /// The slots with blocks.
+    /// The slots with blocks in a range.
     Blocks,
+    /// The next slots with blocks, so many.
+    BlocksWithLimit,
     /// The rewards of an epoch.
     Rewards,
 }
@@ -47,13 +49,15 @@ impl History {
             M::GetBlock => Self::Block,
             M::GetBlockTime => Self::BlockTime,
             M::GetBlockCommitment => Self::Commitment,
-            M::GetBlocks | M::GetBlocksWithLimit => Self::Blocks,
+            M::GetBlocks => Self::Blocks,
+            M::GetBlocksWithLimit => Self::BlocksWithLimit,
             M::GetInflationReward => Self::Rewards,
             M::Other | M::Extension | M::NamedAsRead => {
                 match method_name.strip_prefix("getConfirmed")? {
                     "Transaction" => Self::Transaction,
                     "Block" => Self::Block,
-                    "Blocks" | "BlocksWithLimit" => Self::Blocks,
+                    "Blocks" => Self::Blocks,
+                    "BlocksWithLimit" => Self::BlocksWithLimit,
                     "SignaturesForAddress" | "SignaturesForAddress2" => Self::Page,
                     _ => return None,
                 }

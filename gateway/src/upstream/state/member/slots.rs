@@ -74,8 +74,8 @@ impl Member {
     }
 
     /// Where this upstream must be at a weaker commitment to be at a slot at this one, which it has
-    /// not been seen at lately: as far behind the tip there as the slot is here. Probes of a metered
-    /// upstream ask for one commitment.
+    /// not been seen at lately: ahead of it by as much as the tips are. Probes of a metered upstream
+    /// ask for one commitment.
     pub(in crate::upstream) fn counterpart(
         &self,
         slot: Slot,
@@ -92,9 +92,9 @@ impl Member {
             return None;
         }
         let level = *weaker.iter().rev().find(|level| seen_lately(level))?;
-        let behind = slot.lag_behind(self.cluster.tip(commitment, now)?);
-        let tip = self.cluster.tip(level, now)?;
-        Some((level, Slot(tip.0.saturating_sub(behind))))
+        let tip = |level| self.cluster.tip(level, now);
+        let ahead = tip(level)?.0.saturating_sub(tip(commitment)?.0);
+        Some((level, Slot(slot.0.saturating_add(ahead))))
     }
 
     /// Compares an observation with the other upstreams.
