@@ -117,11 +117,16 @@ impl<'a> Operation for JupiterCall<'a> {
     }
 
     fn request(&self, to: &ApiUpstream) -> ApiRequest {
+        let settings = to.settings();
+        // Where the operator's own key is sent, nothing of the caller's is.
+        let taken = settings.key.as_ref().map(|_| &*settings.key_header);
+        let fields = self.fields.iter();
+        let fields = fields.filter(|(name, _)| taken != Some(*name)).cloned();
         ApiRequest {
             method: self.method.clone(),
             // Whoever does not serve this part of the API is not among the choices.
             target: to.target(self.route, self.query).unwrap_or_default(),
-            fields: self.fields.to_vec(),
+            fields: fields.collect(),
             body: self.body.clone(),
         }
     }

@@ -28,6 +28,8 @@ pub(super) enum RequestKind {
     Preflight,
     /// `GET …/health`, for load balancers and monitors.
     Health,
+    /// Of Jupiter's API.
+    Api,
     /// `GET …/price/v3`: Jupiter's price API.
     Price,
 }

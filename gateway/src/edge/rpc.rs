@@ -66,6 +66,23 @@ impl RpcApp {
     }
 }
 
+/// What a request is, or why it is refused.
+fn kind(
+    session: &impl HttpSession,
+    fields: &RequestFields<'_>,
+    snapshot: &Snapshot,
+) -> Result<RequestKind, RequestEnd> {
+    let (method, path) = (session.method(), session.path());
+    if !session.asks_for_websocket() {
+        if api_path::is_api(method, path, snapshot) {
+            return Ok(RequestKind::Api);
+        }
+        let checked = api_path::check(method, path, snapshot);
+        checked.map_err(|rejection| RequestEnd::Refused(rejection).by_api())?;
+    }
+    head::kind(session, fields).map_err(RequestEnd::Refused)
+}
+
 impl RpcApp {
     /// Answers a request whose head was parsed.
     pub(super) async fn serve<S: HttpSession>(
@@ -79,12 +96,10 @@ impl RpcApp {
         let mut fields = session.fields();
         let protocol = session.protocol();
         let mut context = head::context(&fields, session.tracked(), protocol, snapshot);
-        let kind = head::kind(session, &fields);
+        let kind = kind(session, &fields, snapshot);
         let (path, query) = (session.path(), session.query());
-        let is_api =
-            api_path::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
         // A token of Jupiter's is no key of ours; who calls is told by something else.
-        let of_jupiter = is_api || kind == Ok(RequestKind::Price);
+        let of_jupiter = matches!(kind, Ok(RequestKind::Api | RequestKind::Price));
         fields.authorization = fields
             .authorization
             .filter(|value| !(of_jupiter && snapshot.consumers.is_foreign_token(value)));
@@ -96,40 +111,10 @@ impl RpcApp {
         let comes_back = hops.is_err();
         context.hops = hops.unwrap_or_default();
         let head = RequestHead::new(&fields, context);
-        let refused = if session.asks_for_websocket() {
-            Ok(())
-        } else {
-            api_path::check(session.method(), path, snapshot)
-        };
         let served = match kind {
             _ if comes_back => Err(RequestEnd::Refused(Rejection::Loop)),
-            _ if is_api => {
-                let api = self.api(session, snapshot, &head, who);
-                Box::pin(api).await.map_err(RequestEnd::by_api)
-            }
-            _ if let Err(rejection) = &refused => {
-                let refused = who.err().unwrap_or_else(|| rejection.clone());
-                Err(RequestEnd::Refused(refused).by_api())
-            }
-            Ok(RequestKind::Rpc) => self.call(session, snapshot, &head, who).await,
-            Ok(RequestKind::Preflight) => {
-                let requested = fields.requested_headers.map(<[u8]>::to_vec);
-                let allowed = Preflight {
-                    requested: requested.as_deref(),
-                    verbs: api_path::verbs(path, snapshot),
-                };
-                let mut wire = session.wire();
-                self.ended(reply::preflight(&mut wire, &head, allowed).await)
-            }
-            Ok(RequestKind::Health) => {
-                let word = health_word(snapshot);
-                self.ended(reply::health(&mut session.wire(), word, &head).await)
-            }
-            Ok(RequestKind::Price) => {
-                let served = self.price(session, snapshot, &head, who).await;
-                served.map_err(RequestEnd::by_api)
-            }
-            Err(rejection) => Err(RequestEnd::Refused(rejection)),
+            Ok(kind) => self.answer(kind, session, snapshot, &head, who).await,
+            Err(refused) => Err(refused),
         };
         match served {
             Ok(()) => Ok(()),
@@ -146,6 +131,41 @@ impl RpcApp {
                 Err(ConnectionCut)
             }
             Err(RequestEnd::Cut) => Err(ConnectionCut),
+        }
+    }
+
+    /// Answers a request of this kind.
+    async fn answer(
+        &self,
+        kind: RequestKind,
+        session: &mut impl HttpSession,
+        snapshot: &Arc<Snapshot>,
+        head: &RequestHead,
+        who: Result<(), Rejection>,
+    ) -> Result<(), RequestEnd> {
+        match kind {
+            RequestKind::Api => {
+                let api = self.api(session, snapshot, head, who);
+                Box::pin(api).await.map_err(RequestEnd::by_api)
+            }
+            RequestKind::Rpc => self.call(session, snapshot, head, who).await,
+            RequestKind::Preflight => {
+                let requested = session.fields().requested_headers.map(<[u8]>::to_vec);
+                let allowed = Preflight {
+                    requested: requested.as_deref(),
+                    verbs: api_path::verbs(session.path(), snapshot),
+                };
+                let mut wire = session.wire();
+                self.ended(reply::preflight(&mut wire, head, allowed).await)
+            }
+            RequestKind::Health => {
+                let word = health_word(snapshot);
+                self.ended(reply::health(&mut session.wire(), word, head).await)
+            }
+            RequestKind::Price => {
+                let served = self.price(session, snapshot, head, who).await;
+                served.map_err(RequestEnd::by_api)
+            }
         }
     }
 

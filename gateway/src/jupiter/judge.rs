@@ -190,6 +190,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_answer_is_somebodys() {
         use ApiFault::*;
         use Product::{Execute, Order, Other, Price, Quote, Swap, Tokens};

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{QuoteQuery, with_parameter};
+use super::{QuoteQuery, SwapMode, with_parameter};
 
 /// A quote's query with the fee, if it may be added. `takes` says whether there is an account for the
 /// fee in the token of a mint.
@@ -16,8 +16,10 @@ pub fn quote_with_fee(
     bps: u32,
     takes: impl Fn(&str) -> bool,
 ) -> Option<String> {
-    let mints = [parsed.input_mint, parsed.output_mint];
-    let taken = mints.iter().any(|mint| takes(&mint.to_string()));
+    // Where the output is fixed, Jupiter takes fees from the input alone.
+    let output = (parsed.mode == SwapMode::ExactIn).then_some(parsed.output_mint);
+    let mut mints = output.into_iter().chain([parsed.input_mint]);
+    let taken = mints.any(|mint| takes(&mint.to_string()));
     let own = parsed.get("platformFeeBps").is_some();
     (taken && !own).then(|| with_parameter(query, "platformFeeBps", &bps.to_string()))
 }
@@ -49,6 +51,8 @@ struct QuoteReferral<'a> {
     input_mint: Cow<'a, str>,
     #[serde(borrow)]
     output_mint: Cow<'a, str>,
+    #[serde(borrow, default)]
+    swap_mode: Option<Cow<'a, str>>,
 }
 
 /// Also reads `null`, which would otherwise be `None`.
@@ -69,8 +73,10 @@ pub fn swap_with_account<'a>(
         return None;
     }
     let quote = &swap.quote_response;
-    // The fee is taken in the output mint where possible.
-    let account = account_of(&quote.output_mint).or_else(|| account_of(&quote.input_mint))?;
+    // The fee is taken in the output mint where possible; not where the output is fixed.
+    let fixed = quote.swap_mode.as_deref() == Some(SwapMode::ExactOut.name());
+    let output = (!fixed).then(|| account_of(&quote.output_mint)).flatten();
+    let account = output.or_else(|| account_of(&quote.input_mint))?;
     let (at, from, before, behind) = if let Some(null) = null {
         let at = null.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
         (at, at + null.len(), "\"", "\"")
@@ -113,6 +119,9 @@ mod tests {
         );
         assert!(with(&query, SOL).is_some());
         assert_eq!(with(&query, "another"), None);
+        let out = format!("{query}&swapMode=ExactOut");
+        assert_eq!(with(&out, USDC), None, "not from what is fixed");
+        assert_eq!(with(&out, SOL), Some(format!("{out}&platformFeeBps=20")));
         for own in ["0", "50"] {
             assert_eq!(with(&format!("{query}&platformFeeBps={own}"), USDC), None);
         }
@@ -138,6 +147,28 @@ mod tests {
         assert_eq!(with, body.replacen("null", "\"acc\"", 1));
         let twice = body.replacen('{', "{\"feeAccount\":null,", 1);
         assert_eq!(swap_with_account(&Bytes::from(twice), account), None);
+    }
+
+    #[test]
+    fn where_the_output_is_fixed_the_fee_is_taken_from_the_input() {
+        let body = |mode: &str| {
+            let quote = json!({ "inputMint": SOL, "outputMint": USDC, "swapMode": mode });
+            Bytes::from(json!({ "quoteResponse": quote }).to_string())
+        };
+        let given = |mode: &str, mints: &[&str]| {
+            let account = |mint: &str| {
+                mints
+                    .contains(&mint)
+                    .then_some(if mint == SOL { "in" } else { "out" })
+            };
+            let with = swap_with_account(&body(mode), account)?;
+            let read: Value = serde_json::from_slice(&with).unwrap();
+            Some(read["feeAccount"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(given("ExactIn", &[SOL, USDC]).as_deref(), Some("out"));
+        assert_eq!(given("ExactIn", &[SOL]).as_deref(), Some("in"));
+        assert_eq!(given("ExactOut", &[SOL, USDC]).as_deref(), Some("in"));
+        assert_eq!(given("ExactOut", &[USDC]), None);
     }
 
     #[test]

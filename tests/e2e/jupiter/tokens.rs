@@ -128,6 +128,27 @@ async fn a_token_of_jupiters_reaches_the_parts_that_ask_for_it() {
 }
 
 #[tokio::test]
+async fn where_the_operators_key_is_sent_the_callers_token_is_not() {
+    let exchange = Exchange::with(|config| {
+        let mut upstreams = config.get("jupiter.upstreams").cloned().unwrap();
+        upstreams[1]["key_header"] = json!("Authorization");
+        config.set("jupiter.upstreams", upstreams)
+    })
+    .await;
+    let caller = Caller::of(exchange);
+    let bearer = format!("Bearer {}", jupiters());
+    let asked = caller
+        .sent(Method::POST, ORDER, &[("authorization", &bearer)])
+        .await;
+    let headers = asked.headers.iter();
+    let sent: Vec<_> = headers
+        .filter(|(name, _)| name == "authorization")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!(sent, [KEY]);
+}
+
+#[tokio::test]
 async fn a_key_of_the_gateways_never_goes_on_and_a_token_of_jupiters_is_none() {
     let consumers = json!([{ "id": "bots", "keys": [CALLERS] }]);
     let exchange =
