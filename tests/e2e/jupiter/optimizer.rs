@@ -288,3 +288,42 @@ async fn prices_that_ingest_does_not_know_come_from_jupiter() {
     assert_eq!(reply.json()[&unknown]["priceChange24h"], 1.0);
     assert_eq!(exchange.hosted.hits("/price/v3"), hits);
 }
+
+#[tokio::test]
+async fn a_price_is_asked_for_once_however_many_want_it_and_if_there_is_none() {
+    let exchange = Exchange::with(|config| {
+        config
+            .set("price.enabled", true)
+            .set("cache.redis.url", "redis://127.0.0.1:1")
+            .set("jupiter.lifetimes.prices", "1m")
+    })
+    .await;
+    let [known, unknown] = [5, 6].map(|byte| Pubkey([byte; 32]).to_string());
+    let body = json!({ &known: { "usdPrice": 2.5 } });
+    exchange
+        .hosted
+        .answers(move |asked| (asked.path == "/price/v3").then(|| Answer::json(&body)));
+    exchange.hosted.hold();
+    let target = format!("/price/v3?ids={known},{unknown}");
+    let (first, second, third, _released) = tokio::join!(
+        exchange.get(&target),
+        exchange.get(&target),
+        exchange.get(&target),
+        async {
+            until("one to be asked for", || async {
+                (exchange.hosted.hits("/price/v3") > 0).then_some(())
+            })
+            .await;
+            exchange.hosted.release();
+        },
+    );
+    for reply in [first, second, third] {
+        assert_eq!(reply.json()[&known]["usdPrice"], 2.5, "{}", reply.text());
+    }
+    for _ in 0..3 {
+        let reply = exchange.get(&format!("/price/v3?ids={unknown}")).await;
+        assert_eq!(reply.text().trim(), "{}");
+    }
+    // Once for both, by whoever came first or together, and once for what has none.
+    assert_eq!(exchange.hosted.hits("/price/v3"), 2);
+}

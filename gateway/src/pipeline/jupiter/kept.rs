@@ -1,4 +1,4 @@
-//! Answers that are the same for all callers for a while: token data, and names of programs.
+//! Answers that are the same for all callers for a while: token data, names of programs, and prices.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,7 @@ impl ApiCall {
         let lifetimes = &self.snapshot.config.jupiter.lifetimes;
         match (route.product, route.rest().trim_end_matches('/')) {
             (Product::Labels, _) => lifetimes.labels,
+            (Product::Price, _) => lifetimes.prices,
             (_, "/search") => lifetimes.token_search,
             (_, "/recent") => lifetimes.recent_tokens,
             _ => lifetimes.token_lists,

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use perijove_core::Pubkey;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::ApiCall;
 use super::kept::is_for_all;
+use super::reply::ApiContent;
 use crate::jupiter::{Api, ApiRoute};
+use crate::pipeline::CacheStatus;
 
 /// Where Jupiter has prices.
 const PATH: &str = "/price/v3";
@@ -46,15 +49,18 @@ impl ApiCall {
         let Some(route) = ApiRoute::of(PATH) else {
             return told;
         };
-        // No answer from Jupiter is not an error: the price is then unknown.
-        let Ok(ended) = self.attempt(&route, None).await else {
+        // No answer from Jupiter is not an error: the price is then unknown. The answer is shared by all
+        // who ask for the same at the same time, and kept: it says which tokens have no price.
+        let Ok(answer) = self.kept(&route).await else {
             return told;
         };
-        let (Some(body), 200) = (ended.whole(), ended.reply.status) else {
+        let (ApiContent::Whole(body), 200) = (&answer.content, answer.status) else {
             return told;
         };
-        let mut fields = ended.reply.fields.iter();
-        let is_kept = !fields.any(|(name, value)| *name == "cache-control" && !is_for_all(value));
+        let mut fields = answer.fields.iter();
+        // Kept longer, a price would be kept twice as long.
+        let is_kept = answer.cache != Some(CacheStatus::Hit)
+            && !fields.any(|(name, value)| *name == "cache-control" && !is_for_all(value));
         for (mint, price) in read(body, &missing) {
             let kept = &pipeline.jupiter_prices;
             if is_kept {
@@ -71,10 +77,21 @@ fn read(body: &[u8], asked: &[Pubkey]) -> Vec<(Pubkey, Bytes)> {
     let all: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
     let prices = all.iter().filter_map(|(mint, price)| {
         let mint = mint.parse().ok()?;
-        let told = asked.contains(&mint) && price.get().starts_with('{');
+        let told = asked.contains(&mint) && is_price(price);
         told.then(|| (mint, Bytes::copy_from_slice(price.get().as_bytes())))
     });
     prices.collect()
+}
+
+/// Whether it says what the token costs. Other members are for the caller to read.
+fn is_price(price: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct TokenPrice {
+        usd_price: f64,
+    }
+    let told = serde_json::from_str::<TokenPrice>(price.get());
+    price.get().starts_with('{') && told.is_ok_and(|told| told.usd_price >= 0.0)
 }
 
 #[cfg(test)]
@@ -93,5 +110,17 @@ mod tests {
         );
         assert!(read(body.as_bytes(), &[]).is_empty());
         assert!(read(b"<html>", &[one]).is_empty());
+        for none in [
+            "{}",
+            r#"{"usdPrice":null}"#,
+            r#"{"usdPrice":"1"}"#,
+            r#"{"usdPrice":-1}"#,
+            r#"{"usdPrice":1e999}"#,
+            "[1]",
+            "1",
+        ] {
+            let body = format!(r#"{{"{one}": {none}}}"#);
+            assert!(read(body.as_bytes(), &[one]).is_empty(), "{none}");
+        }
     }
 }
