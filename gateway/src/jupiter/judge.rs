@@ -100,6 +100,8 @@ pub fn judge(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<ApiFault> {
         401 => Some(ApiFault::Unauthorized),
         403 if page || mentions(seen.body, b"firewall") => Some(ApiFault::Firewall),
         403 => Some(ApiFault::Forbidden),
+        // The caller cannot pay for the gateway's key, nor log in at a proxy.
+        402 | 407 if seen.product != Product::Other => Some(ApiFault::Forbidden),
         // What has not answered the execution itself does not say that it failed.
         500.. if seen.product == Product::Execute && !seen.is_answer() => {
             Some(ApiFault::Unexpected)
@@ -107,6 +109,8 @@ pub fn judge(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<ApiFault> {
         500.. => Some(ApiFault::ServerError),
         _ if seen.product == Product::Other => None,
         200 | 404 | 405 => (!seen.is_answer()).then_some(ApiFault::Unexpected),
+        // About how the request came there, not about what it asks.
+        408 | 421 | 425 if seen.product != Product::Execute => Some(ApiFault::Unexpected),
         400 if seen.product == Product::Quote && is_no_route(seen.body) => Some(ApiFault::NoRoute),
         // The reason may be plain text.
         400..500 if !seen.is_blank() && !begins_as_page(seen.body) => None,
@@ -253,6 +257,13 @@ mod tests {
             (Quote, 400, "<html>400 nginx", Some(Unexpected)),
             (Swap, 413, "<html>413 nginx", Some(Unexpected)),
             (Order, 408, "\r\n", Some(Unexpected)),
+            (Quote, 402, r#"{"error":"x"}"#, Some(Forbidden)),
+            (Execute, 407, "", Some(Forbidden)),
+            (Other, 402, r#"{"error":"x"}"#, None),
+            (Quote, 408, r#"{"error":"x"}"#, Some(Unexpected)),
+            (Swap, 421, r#"{"error":"x"}"#, Some(Unexpected)),
+            (Price, 425, r#"{"error":"x"}"#, Some(Unexpected)),
+            (Execute, 408, r#"{"error":"x"}"#, None),
             (Quote, 400, "missing field `inputMint`", None),
             (Swap, 422, "Failed to deserialize the JSON body", None),
             (Tokens, 404, r#"{"error":"x"}"#, None),

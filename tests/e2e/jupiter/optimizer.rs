@@ -145,6 +145,30 @@ async fn slots_that_run_ahead_or_are_missing_make_no_quote_better() {
     assert_eq!(best(&exchange, "").await.json()["outAmount"], "1000000");
 }
 
+#[tokio::test]
+async fn an_upstream_with_another_fee_is_no_competitor() {
+    let exchange = Exchange::with(|config| {
+        let mut upstreams = config.get("jupiter.upstreams").cloned().unwrap();
+        upstreams[1]["platform_fee_bps"] = json!(20);
+        config
+            .set("jupiter.optimizer.deadline", "10s")
+            .set("jupiter.upstreams", upstreams)
+            .set("jupiter.fee_fallback", true)
+    })
+    .await;
+    let slot = exchange.cluster.cluster().clock.tip();
+    exchange.hosted.answers(pays(slot, "amount=1000000", 900));
+    let reply = best(&exchange, "").await;
+    assert_eq!((reply.status, reply.upstream()), (200, "own"));
+    assert!(exchange.hosted.asked().is_empty());
+    // It is asked where no other can answer.
+    let down = |asked: &Asked| (!asked.query.contains(CANARY)).then(|| Answer::text(503, ""));
+    exchange.own.answers(down);
+    let reply = best(&exchange, "").await;
+    assert_eq!((reply.status, reply.upstream()), (200, "hosted"));
+    assert_eq!(reply.header("x-perijove-fee-bps"), Some("20"));
+}
+
 async fn exchange_quote(exchange: &Exchange) -> String {
     exchange.quote(1_000_000).await.text()
 }

@@ -17,6 +17,7 @@ use crate::jupiter::{
     self, AS_ASKED, ApiRoute, Product, QuoteFacts, QuoteQuery, SwapMode, Variant,
 };
 use crate::pipeline::{CacheStatus, CacheUse, Request, ResponseBody};
+use crate::upstream::ApiUpstream;
 
 impl ApiCall {
     /// The best quote within the deadline.
@@ -144,10 +145,14 @@ impl ApiCall {
         }
         let first = choice.order.first();
         let asked = variants.first().cloned();
+        // Those with another fee answer only where no other can.
+        let fee = |upstream: &ApiUpstream| upstream.settings().platform_fee_bps;
+        let usual = first.map(|first| fee(first));
         let others = choice
             .order
             .iter()
             .skip(1)
+            .filter(|other| Some(fee(other)) == usual)
             .map(|upstream| (upstream, asked.clone()));
         let others = others.filter_map(|(upstream, asked)| Some((upstream, asked?)));
         let of_first = first.into_iter().flat_map(|upstream| {
