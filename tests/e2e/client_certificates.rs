@@ -243,23 +243,34 @@ async fn authorities_are_read_again_when_their_file_changes() {
 }
 
 #[tokio::test]
-async fn authorities_that_cannot_be_read_replace_none() {
+async fn authorities_that_cannot_be_used_replace_none() {
     let port = Port::start("required", |config| config).await;
     let good = port.authority.issue("bot-1", &[]);
-    write(&port.folder, "ca.crt", "nothing\n");
+    // The certificate of a client: it lets nobody in.
+    for (text, fault) in [
+        ("nothing\n", "ca.crt has no CERTIFICATE"),
+        (good.certificate(), "ca.crt holds no authority"),
+    ] {
+        replaces_none(&port, &good, text, fault).await;
+    }
+}
+
+async fn replaces_none(port: &Port, good: &Identity, text: &str, fault: &str) {
+    write(&port.folder, "ca.crt", text);
     until("a warning", || async {
         let said = |line: &Value| {
             line["message"] == "renewed certificate rejected; still serving the old one"
+                && line["errors"].to_string().contains(fault)
         };
         port.lines().into_iter().find(said)
     })
     .await;
-    assert_eq!(port.call_as(Some(&good)).await.unwrap().status, 200);
+    assert_eq!(port.call_as(Some(good)).await.unwrap().status, 200);
     assert!(port.call_as(None).await.is_none());
     let status = port.gateway.status().await;
     let problems = status["certificates"][0]["problems"].to_string();
     assert!(
-        problems.contains("client_ca") && problems.contains("ca.crt has no CERTIFICATE"),
+        problems.contains("client_ca") && problems.contains(fault),
         "{problems}"
     );
 }
@@ -454,7 +465,8 @@ async fn where_certificates_are_optional_a_token_does_too_and_health_is_for_ever
 #[tokio::test]
 async fn check_names_what_is_wrong_with_authorities() {
     let cluster = Sandbox::start(1).await.unwrap();
-    let old = Identity::of_years("an old authority", 2001, 2002);
+    let old = Authority::of_years("an old authority", 2001, 2002);
+    let leaf = Identity::of("localhost");
     for (text, code, words) in [
         (
             Some(old.certificate()),
@@ -462,6 +474,11 @@ async fn check_names_what_is_wrong_with_authorities() {
             "holds an authority (certificate 1) that expired on 2002",
         ),
         (Some("nothing"), 3, "ca.crt has no CERTIFICATE in PEM form"),
+        (
+            Some(leaf.certificate()),
+            3,
+            "ca.crt holds no authority in certificate 1",
+        ),
         (None, 3, "client_ca: cannot read"),
     ] {
         let (folder, _server) = files(&Authority::new("any"));

@@ -63,12 +63,23 @@ impl ClientAuthorities {
     /// What is wrong with it.
     pub fn parse(file: &Path, text: &str) -> Result<Self, String> {
         let name = file.display();
-        let (certificates, dates) = read_chain(text).map_err(|fault| format!("{name} {fault}"))?;
+        let certificates = read_chain(text).map_err(|fault| format!("{name} {fault}"))?;
+        let dates = certificates.iter().map(|one| one.dates).collect();
         let mut trusted = RootCertStore::empty();
         for (index, certificate) in certificates.into_iter().enumerate() {
             let number = index + 1;
-            trusted.add(certificate).map_err(|error| {
-                format!("{name} holds no authority in certificate {number}: {error}")
+            // The TLS library takes any, and then lets nobody in.
+            if !certificate.is_authority {
+                return Err(format!(
+                    "{name} holds no authority in certificate {number}: it may not sign others (CA \
+                     in its basic constraints); is it that of a server or a client?"
+                ));
+            }
+            trusted.add(certificate.der).map_err(|_error| {
+                format!(
+                    "{name} holds no authority in certificate {number}: it is of X.509, but not as \
+                     TLS demands"
+                )
             })?;
         }
         Ok(Self {
@@ -151,11 +162,26 @@ mod tests {
     #[test]
     fn what_holds_no_authority_is_refused_with_the_reason() {
         let identity = Identity::of("localhost");
+        let authority = Authority::new("any");
+        let issued = authority.issue("bot", &[]);
+        let mixed = format!("{}{}", authority.certificate(), issued.certificate());
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (text, said) in [
             ("", "ca.pem has no CERTIFICATE in PEM form"),
             (identity.key(), "ca.pem has no CERTIFICATE in PEM form"),
             (broken, "ca.pem holds no certificate in block 1"),
+            (
+                identity.certificate(),
+                "ca.pem holds no authority in certificate 1: it may not sign others",
+            ),
+            (
+                issued.certificate(),
+                "ca.pem holds no authority in certificate 1: it may not sign others",
+            ),
+            (
+                &mixed,
+                "ca.pem holds no authority in certificate 2: it may not sign others",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(said), "{error}");
@@ -164,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_authority_out_of_date_is_doubted() {
-        let old = Identity::of_years("old", 2001, 2002);
+        let old = Authority::of_years("old", 2001, 2002);
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000);
         let doubts = parse(old.certificate()).unwrap().doubts(now);
         let [doubt] = &doubts[..] else {

@@ -13,11 +13,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, X509Version};
 
 /// How long before its expiry a certificate is warned about: with a lifetime of 90 days, renewals
 /// are due at 30 and late at 14.
 const SOON: Duration = Duration::from_hours(14 * 24);
+
+/// A certificate that clients cannot check the name of.
+const OLD: &str = "a certificate of an old version of X.509, which has no names of hosts; TLS needs \
+                   version 3";
+/// One that only the TLS library refuses.
+const ODD: &str = "a certificate that cannot be served: it is of X.509, but not as TLS demands";
 
 /// A certificate with its chain and its key, which belong together.
 #[derive(Clone, Debug)]
@@ -51,18 +57,25 @@ impl Identity {
         (certificate_file, certificate): (&Path, &str),
         (key_file, key): (&Path, &str),
     ) -> Result<Self, Vec<IdentityFault>> {
-        let chain = read_chain(certificate).map_err(|fault| IdentityFault {
+        let of_certificate = |fault: String| IdentityFault {
             key: "certificate",
             message: format!("{} {fault}", certificate_file.display()),
+        };
+        let chain = read_chain(certificate).and_then(|chain| match chain.first() {
+            Some(own) if !own.is_modern => Err(format!("holds {OLD}")),
+            _ => Ok(chain),
         });
+        let chain = chain.map_err(of_certificate);
         let key = read_key(key).map_err(|fault| IdentityFault {
             key: "key",
             message: format!("{} {fault}", key_file.display()),
         });
-        let ((chain, dates), key) = match (chain, key) {
+        let (chain, key) = match (chain, key) {
             (Ok(chain), Ok(key)) => (chain, key),
             (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
         };
+        let dates = chain.iter().map(|one| one.dates).collect();
+        let chain = chain.into_iter().map(|one| one.der).collect();
         match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
             Ok(certified) => Ok(Self {
                 certified: Arc::new(certified),
@@ -78,6 +91,7 @@ impl Identity {
                     ),
                 }])
             }
+            Err(Error::InvalidCertificate(_)) => Err(vec![of_certificate(format!("holds {ODD}"))]),
             Err(error) => Err(vec![IdentityFault {
                 key: "key",
                 message: format!("{} cannot be used: {error}", key_file.display()),
@@ -165,21 +179,68 @@ impl Dates {
     }
 }
 
-pub(super) fn read_chain(text: &str) -> Result<(Vec<CertificateDer<'static>>, Vec<Dates>), String> {
+/// A certificate of a PEM file.
+pub(super) struct ReadCertificate {
+    pub(super) der: CertificateDer<'static>,
+    pub(super) dates: Dates,
+    /// Whether it is of version 3 of X.509, which has extensions.
+    pub(super) is_modern: bool,
+    /// Whether it may sign other certificates. Version 1 does not say; there a certificate that names
+    /// itself as its issuer may.
+    pub(super) is_authority: bool,
+}
+
+/// At least one.
+pub(super) fn read_chain(text: &str) -> Result<Vec<ReadCertificate>, String> {
     let mut chain = Vec::new();
-    let mut dates = Vec::new();
     for (index, der) in CertificateDer::pem_slice_iter(text.as_bytes()).enumerate() {
         let number = index + 1;
-        let der = der.map_err(|error| format!("is not a PEM file: {error}"))?;
-        let parsed = X509Certificate::from_der(&der)
-            .map_err(|error| format!("holds no certificate in block {number}: {error}"))?;
-        dates.push(Dates::of(&parsed.1));
-        chain.push(der);
+        let der = der.map_err(not_pem)?;
+        let read = ReadCertificate::of(der)
+            .ok_or_else(|| format!("holds no certificate in block {number}: it is not X.509"))?;
+        chain.push(read);
     }
     if chain.is_empty() {
         return Err("has no CERTIFICATE in PEM form".to_owned());
     }
-    Ok((chain, dates))
+    Ok(chain)
+}
+
+impl ReadCertificate {
+    /// `None` if it is none.
+    fn of(der: CertificateDer<'static>) -> Option<Self> {
+        let (rest, parsed) = X509Certificate::from_der(&der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        let is_modern = parsed.version() == X509Version::V3;
+        let (dates, is_authority) = if is_modern {
+            (Dates::of(&parsed), parsed.is_ca())
+        } else {
+            let is_own_issuer = parsed.issuer().as_raw() == parsed.subject().as_raw();
+            (Dates::of(&parsed), is_own_issuer)
+        };
+        Some(Self {
+            dates,
+            is_modern,
+            is_authority,
+            der,
+        })
+    }
+}
+
+/// What is wrong with the form of a file, in words.
+fn not_pem(error: pem::Error) -> String {
+    let fault = match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            let marker = String::from_utf8_lossy(&end_marker);
+            format!("a block has no end (-----END {}-----)", marker.trim())
+        }
+        pem::Error::IllegalSectionStart { .. } => "a line that begins a block is broken".to_owned(),
+        pem::Error::Base64Decode(_) => "the content of a block is not base64".to_owned(),
+        error => error.to_string(),
+    };
+    format!("is not a PEM file: {fault}")
 }
 
 fn read_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
@@ -190,7 +251,7 @@ fn read_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
         pem::Error::NoItemsFound => {
             "holds no usable key; decrypt an encrypted key first".to_owned()
         }
-        error => format!("is not a PEM file: {error}"),
+        error => not_pem(error),
     })
 }
 
@@ -215,6 +276,65 @@ mod tests {
 
     fn day(number: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_hours(24 * number)
+    }
+
+    /// A certificate of version 1, which names itself as its issuer.
+    const OLD_CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBGDCBvwIUS3mMEec0d4j7/nfKaV6pbBFo3RswCgYIKoZIzj0EAwIwDjEMMAoG\n\
+A1UEAwwDb2xkMCAXDTI2MTEyOTA4MzQ0NVoYDzIxMjYxMTA1MDgzNDQ1WjAOMQww\n\
+CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASMTAjd3DBZEZ4k\n\
+hRPfUOItv93rRMuAa1ckj4rKalrKwJvo4TTwspIv+qfbKxLY0hznjOwbhTtgOuhU\n\
+1NUkzWzWMAoGCCqGSM49BAMCA0gAMEUCIGEF9qKf+aCBbTxGeZXJgpStwf4SyF8l\n\
+8jaeTg8I4rPCAiEA37AiVDaa03MMSq0EXzTmPNIVofXobA2L9OQe3p2fqvk=\n\
+-----END CERTIFICATE-----\n";
+
+    #[test]
+    fn a_certificate_of_version_1_is_an_authority_if_anything() {
+        let (certificate, key) = (Path::new("tls.crt"), Path::new("tls.key"));
+        let faults = Identity::parse((certificate, OLD_CERTIFICATE), (key, "")).unwrap_err();
+        let [fault, _no_key] = &faults[..] else {
+            panic!("{faults:?}")
+        };
+        assert_eq!(fault.key, "certificate");
+        assert!(
+            fault
+                .message
+                .starts_with("tls.crt holds a certificate of an old version"),
+            "{}",
+            fault.message
+        );
+        let read = read_chain(OLD_CERTIFICATE).unwrap();
+        assert!(read[0].is_authority && !read[0].is_modern);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_in_words() {
+        let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+        for (text, said) in [
+            (
+                format!("{begin}\nAAAA\n"),
+                "is not a PEM file: a block has no end (-----END CERTIFICATE-----)",
+            ),
+            (
+                format!("{begin}\n!!!!\n{end}\n"),
+                "is not a PEM file: the content of a block is not base64",
+            ),
+            (
+                "-----BEGIN CERTIFICATE\nAAAA\n".to_owned(),
+                "is not a PEM file: a line that begins a block is broken",
+            ),
+            (
+                format!("{begin}\nAAAA\n{end}\n"),
+                "holds no certificate in block 1: it is not X.509",
+            ),
+            (String::new(), "has no CERTIFICATE in PEM form"),
+        ] {
+            assert_eq!(read_chain(&text).err().unwrap(), said);
+        }
+        let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n";
+        let fault = read_key(key).unwrap_err();
+        assert!(fault.ends_with("(-----END PRIVATE KEY-----)"), "{fault}");
     }
 
     #[test]

@@ -20,7 +20,21 @@ impl Authority {
     /// # Panics
     /// If it cannot be made.
     pub fn new(name: &str) -> Self {
+        Self::from_params(name, CertificateParams::default())
+    }
+
+    /// One that is valid from the first day of one year to that of another.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn of_years(name: &str, from: i32, until: i32) -> Self {
         let mut params = CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        Self::from_params(name, params)
+    }
+
+    fn from_params(name: &str, mut params: CertificateParams) -> Self {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
