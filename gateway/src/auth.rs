@@ -11,6 +11,7 @@ pub use client_certificate::ClientCertificate;
 
 use crate::config::{Config, KeyHash};
 use crate::error::Rejection;
+use crate::jupiter::is_own_key;
 pub use consumer_id::ConsumerId;
 pub use tokens::plan_of_token;
 use tokens::{Moment, TokenFault, Tokens};
@@ -123,12 +124,13 @@ impl Consumers {
                 key: Some(key),
             })
         };
-        if let Some(key) = credentials.explicit_key() {
-            let owner = self.owner(key, moment);
-            return by_key(key, owner.unwrap_or(Err(Rejection::Unauthorised)));
+        if let Some(shown) = credentials.explicit() {
+            let owner = self.owner(shown, moment);
+            return by_key(shown.text, owner.unwrap_or(Err(Rejection::Unauthorised)));
         }
-        let mut segments = credentials.shown_keys();
-        if let Some((key, owner)) = segments.find_map(|key| Some((key, self.owner(key, moment)?))) {
+        let mut segments = credentials.segments();
+        let found = segments.find_map(|shown| Some((shown.text, self.owner(shown, moment)?)));
+        if let Some((key, owner)) = found {
             return by_key(key, owner);
         }
         match credentials.certificate.and_then(|shown| self.named(shown)) {
@@ -149,8 +151,11 @@ impl Consumers {
     }
 
     /// The owner of a key, or of a token in its place; `None` if it is neither.
-    fn owner(&self, key: &[u8], moment: Moment) -> Option<Result<ConsumerId, Rejection>> {
-        if let Some(consumer) = self.find(key) {
+    fn owner(&self, shown: ShownKey<'_>, moment: Moment) -> Option<Result<ConsumerId, Rejection>> {
+        let decoded = shown.decoded();
+        let key = decoded.as_deref().unwrap_or(shown.text);
+        // People who paste a key into a URL do not encode it.
+        if let Some(consumer) = self.find(shown.text).or_else(|| self.find(key)) {
             return Some(Ok(consumer));
         }
         let identified = self.tokens.as_ref()?.identify(key, moment)?;
@@ -195,8 +200,8 @@ impl Consumers {
 pub struct Identity<'a> {
     /// `None` for an admitted anonymous caller.
     pub consumer: Option<ConsumerId>,
-    /// The key or token, without the rest of the path it may stand in; `None` where a certificate
-    /// told, or nothing.
+    /// The key or token as it was written, without the rest of the path it may stand in; `None` where
+    /// a certificate told, or nothing.
     pub key: Option<&'a [u8]>,
 }
 
@@ -209,21 +214,75 @@ impl<'a> Credentials<'a> {
             .or_else(|| names_something().then_some(path))
     }
 
-    /// What is compared with the keys: the explicit key, else each segment of the path.
+    /// What is compared with the keys, as it was written: the explicit key, else each segment of the
+    /// path.
     pub fn shown_keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let explicit = self.explicit_key();
-        let path = if explicit.is_some() { "" } else { self.path };
-        let segments = path.split('/').map(str::as_bytes);
-        explicit
-            .into_iter()
-            .chain(segments.filter(|segment| !segment.is_empty()))
+        let explicit = self.explicit();
+        let segments = explicit.is_none().then(|| self.segments());
+        let shown = explicit.into_iter().chain(segments.into_iter().flatten());
+        shown.map(|shown| shown.text)
     }
 
-    /// What is meant as a key and nothing else.
+    /// What is meant as a key and nothing else, as it was written.
     pub fn explicit_key(&self) -> Option<&'a [u8]> {
-        self.api_key
-            .or_else(|| self.authorization.and_then(bearer_token))
-            .or_else(|| self.query.and_then(key_in_query))
+        Some(self.explicit()?.text)
+    }
+
+    /// A field or parameter without content shows no key.
+    fn explicit(&self) -> Option<ShownKey<'a>> {
+        let is_something = |key: &&[u8]| !key.is_empty();
+        let field = self.api_key.map(<[u8]>::trim_ascii).filter(is_something);
+        let bearer = || {
+            let token = self.authorization.and_then(bearer_token);
+            token.filter(is_something)
+        };
+        let in_field = field.or_else(bearer).map(|text| ShownKey {
+            text,
+            is_in_url: false,
+        });
+        in_field.or_else(|| self.query.and_then(key_in_query).map(ShownKey::in_url))
+    }
+
+    fn segments(&self) -> impl Iterator<Item = ShownKey<'a>> + use<'a> {
+        let segments = self.path.split('/').map(str::as_bytes);
+        segments
+            .filter(|segment| !segment.is_empty())
+            .map(ShownKey::in_url)
+    }
+}
+
+/// A key as a request shows it.
+#[derive(Clone, Copy)]
+struct ShownKey<'a> {
+    text: &'a [u8],
+    /// Some of its bytes may be percent-encoded.
+    is_in_url: bool,
+}
+
+impl<'a> ShownKey<'a> {
+    const fn in_url(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            is_in_url: true,
+        }
+    }
+
+    /// What it stands for, if it is in a URL and some of it is encoded. A `+` stays one, also in a
+    /// query: no key has a space.
+    fn decoded(self) -> Option<Vec<u8>> {
+        if !self.is_in_url || !self.text.contains(&b'%') {
+            return None;
+        }
+        let digit = |at: usize| char::from(*self.text.get(at)?).to_digit(16);
+        let (mut decoded, mut at) = (Vec::with_capacity(self.text.len()), 0);
+        while let Some(byte) = self.text.get(at) {
+            let pair = digit(at + 1).zip(digit(at + 2));
+            let encoded = pair.filter(|_| *byte == b'%');
+            let encoded = encoded.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+            at += if encoded.is_some() { 3 } else { 1 };
+            decoded.push(encoded.unwrap_or(*byte));
+        }
+        Some(decoded)
     }
 }
 
@@ -234,11 +293,11 @@ fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
         .then_some(token.trim_ascii())
 }
 
-/// Keys are compared as written in the URL: providers' keys need no percent-encoding.
 fn key_in_query(query: &str) -> Option<&[u8]> {
     query.split('&').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        matches!(name, "api-key" | "api_key" | "apikey").then_some(value.as_bytes())
+        let (_, value) = pair.split_once('=')?;
+        let is_key = is_own_key(pair) && !value.is_empty();
+        is_key.then_some(value.as_bytes())
     })
 }
 
@@ -290,6 +349,89 @@ mod tests {
             let found = consumers(false).identify(&credentials).unwrap();
             assert_eq!(found.as_deref(), Some("bots"), "{credentials:?}");
         }
+    }
+
+    #[test]
+    fn a_key_in_a_url_is_found_however_it_is_spelt() {
+        const KEY: &str = "q83v+Je&k#4?A%41x==";
+        let consumers = Consumers {
+            by_key: [(KeyHash::of(KEY.as_bytes()), "bots".into())].into(),
+            ..consumers(false)
+        };
+        let all: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        // As URLSearchParams and httpx write it, in part, and all of it.
+        for spelt in [
+            "q83v%2BJe%26k%234%3FA%2541x%3D%3D",
+            "q83v+Je%26k%234?A%2541x==",
+            "q83v%2bJe%26k%234%3fA%2541x==",
+            &all,
+        ] {
+            for query in [
+                format!("api-key={spelt}"),
+                format!("x=1&api%2Dkey={spelt}&y"),
+                format!("api-key=&api_key={spelt}"),
+            ] {
+                let credentials = Credentials {
+                    query: Some(&query),
+                    ..at("/")
+                };
+                let found = consumers.identify(&credentials).unwrap();
+                assert_eq!(found.as_deref(), Some("bots"), "{query}");
+            }
+            let found = consumers.identify(&at(&format!("/v2/{spelt}")));
+            assert_eq!(found.unwrap().as_deref(), Some("bots"), "{spelt}");
+            let in_field = Credentials {
+                api_key: Some(spelt.as_bytes()),
+                ..at("/")
+            };
+            let refused = consumers.identify(&in_field);
+            assert_eq!(
+                refused,
+                Err(Rejection::Unauthorised),
+                "fields are not encoded"
+            );
+        }
+        for spelt in [KEY, "q83v+Je&k"] {
+            let query = format!("api-key={spelt}");
+            let credentials = Credentials {
+                query: Some(&query),
+                ..at("/")
+            };
+            assert!(consumers.identify(&credentials).is_err(), "& ends it");
+        }
+        let found = consumers.identify(&at(&format!("/{KEY}"))).unwrap();
+        assert_eq!(found.as_deref(), Some("bots"), "as it is");
+        for wrong in ["/%", "/%4", "/%zz", "/q83v%252BJe%26k%234%3FA%2541x%3D%3D"] {
+            assert!(consumers.identify(&at(wrong)).is_err(), "decoded once");
+        }
+    }
+
+    #[test]
+    fn an_empty_key_is_none() {
+        for (api_key, authorization, query) in [
+            (Some(&b""[..]), None, Some("api-key=sesame")),
+            (Some(b" "), Some(&b"Bearer sesame"[..]), None),
+            (None, Some(b"Bearer "), Some("api-key=&apikey=sesame")),
+            (Some(b""), Some(b"Bearer"), Some("api_key=sesame")),
+        ] {
+            let credentials = Credentials {
+                api_key,
+                authorization,
+                query,
+                ..at("/")
+            };
+            let found = consumers(false).identify(&credentials).unwrap();
+            assert_eq!(found.as_deref(), Some("bots"), "{credentials:?}");
+        }
+        let empty = Credentials {
+            api_key: Some(b""),
+            ..at("/sesame")
+        };
+        let found = consumers(false).identify(&empty).unwrap();
+        assert_eq!(found.as_deref(), Some("bots"));
+        let nothing = Credentials { path: "/", ..empty };
+        assert_eq!(consumers(true).identify(&nothing), Ok(None));
+        assert!(consumers(false).identify(&nothing).is_err());
     }
 
     #[test]

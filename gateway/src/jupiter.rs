@@ -27,7 +27,7 @@ pub use judge::{ApiFault, JudgedAnswer, is_no_route, judge};
 pub use lifetime::{QuoteContext, QuoteLifetimes, QuoteValidity};
 pub use order::{OrderFault, check_order};
 pub use parameters::QueryFault;
-pub use paths::{Ambiguous, Api, ApiRoute, PathMap, Product, without_keys};
+pub use paths::{Ambiguous, Api, ApiRoute, PathMap, Product, is_own_key, without_keys};
 pub use price::answer;
 pub use quote::{QuoteQuery, SwapMode};
 pub use referral::{order_with_referral, quote_with_fee, swap_with_account};

@@ -307,12 +307,19 @@ impl PathMap {
 
 /// The query without the gateway's own keys. The rest is unchanged, byte for byte.
 pub fn without_keys(query: &str) -> String {
-    let own = |pair: &&str| {
-        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-        matches!(name, "api-key" | "api_key" | "apikey")
-    };
-    let kept: Vec<_> = query.split('&').filter(|pair| !own(pair)).collect();
+    let kept: Vec<_> = query.split('&').filter(|pair| !is_own_key(pair)).collect();
     kept.join("&")
+}
+
+/// Whether a name with its value, as they are written in a query, is a key of the gateway's own.
+pub fn is_own_key(pair: &str) -> bool {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+    let is_own = |name: &str| matches!(name, "api-key" | "api_key" | "apikey");
+    if !name.contains('%') {
+        return is_own(name);
+    }
+    let mut decoded = url::form_urlencoded::parse(name.as_bytes());
+    decoded.next().is_some_and(|(name, _)| is_own(&name))
 }
 
 #[cfg(test)]
@@ -453,6 +460,7 @@ mod tests {
         for (query, left) in [
             ("a=1&api-key=x&b=%20+", "a=1&b=%20+"),
             ("apikey=x", ""),
+            ("a=1&api%2dkey=x&%61pi%5Fkey=%20", "a=1"),
             ("a&&b==&api_key", "a&&b=="),
             ("my-api-key=1", "my-api-key=1"),
         ] {
