@@ -358,7 +358,8 @@ mod tests {
             by_key: [(KeyHash::of(KEY.as_bytes()), "bots".into())].into(),
             ..consumers(false)
         };
-        let all: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let bytes = KEY.bytes().map(|byte| format!("%{byte:02x}"));
+        let all = bytes.collect::<Vec<_>>().concat();
         // As URLSearchParams and httpx write it, in part, and all of it.
         for spelt in [
             "q83v%2BJe%26k%234%3FA%2541x%3D%3D",

@@ -4,6 +4,7 @@
 //! below; durations are [`std::time::Duration`], sizes are bytes.
 
 mod budget;
+mod budget_file;
 mod cache;
 mod call_names;
 mod change;
@@ -49,6 +50,7 @@ pub use perijove_core::settings::{
 
 pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
 pub use budget::{Budget, BudgetGroup, BudgetRate, Budgets, PROBE_SHARE, Per, Provider};
+pub use budget_file::{BudgetTimes, read_budget_file};
 pub use cache::{Cache, HotAccounts, MethodRule};
 pub use change::restart_only_changes;
 pub use client_auth::{ClientAuth, ClientAuthorities};

@@ -175,10 +175,11 @@ fn the_embedded_configuration_is_the_demo() {
 fn every_example_loads() {
     let tls = tempfile::tempdir().unwrap();
     let identity = perijove_tests::tls::Identity::of("localhost");
+    let authority = perijove_tests::tls::Authority::new("any");
     for (file, pem) in [
         ("tls.crt", identity.certificate()),
         ("tls.key", identity.key()),
-        ("ca.crt", identity.certificate()),
+        ("ca.crt", authority.certificate()),
     ] {
         fs::write(tls.path().join(file), pem).unwrap();
     }
@@ -203,7 +204,19 @@ fn recipes() -> Vec<String> {
 }
 
 /// A machine on which everything is there that a recipe names.
-struct Equipped(perijove_tests::tls::Identity);
+struct Equipped {
+    own: perijove_tests::tls::Identity,
+    authority: perijove_tests::tls::Authority,
+}
+
+impl Equipped {
+    fn new() -> Self {
+        Self {
+            own: perijove_tests::tls::Identity::of("localhost"),
+            authority: perijove_tests::tls::Authority::new("any"),
+        }
+    }
+}
 
 impl Environment for Equipped {
     fn variable(&self, name: &str) -> Option<String> {
@@ -217,8 +230,9 @@ impl Environment for Equipped {
 
     fn read(&self, path: &Path) -> io::Result<String> {
         Ok(match path.extension().and_then(|end| end.to_str()) {
-            Some("crt") => self.0.certificate().to_owned(),
-            Some("key") => self.0.key().to_owned(),
+            _ if path.ends_with("ca.crt") => self.authority.certificate().to_owned(),
+            Some("crt") => self.own.certificate().to_owned(),
+            Some("key") => self.own.key().to_owned(),
             _ => "a secret in a file".replace(' ', "-"),
         })
     }
@@ -226,7 +240,7 @@ impl Environment for Equipped {
 
 #[test]
 fn each_of_the_ten_recipes_is_a_whole_configuration() {
-    let machine = Equipped(perijove_tests::tls::Identity::of("localhost"));
+    let machine = Equipped::new();
     let recipes = recipes();
     assert_eq!(recipes.len(), 10);
     for (index, recipe) in recipes.iter().enumerate() {
@@ -414,6 +428,71 @@ fn upstreams_of_which_none_keeps_old_history_are_doubted() {
 }
 
 #[test]
+fn a_key_belongs_to_one_consumer_whether_it_is_written_or_hashed() {
+    let hash = config::KeyHash::of(b"a-key-of-some-length").to_string();
+    let written = "keys: [a-key-of-some-length]";
+    let hashed = format!("key_hashes: ['{hash}']");
+    for (one, other) in [
+        (written, hashed.as_str()),
+        (&hashed, written),
+        (&hashed, &hashed),
+        (written, written),
+    ] {
+        let text = format!("consumers: [{{id: a, {one}}}, {{id: b, {other}}}]{TWO}");
+        let error = parse_text(&text).unwrap_err().to_string();
+        let place = |text: &str| text.split(':').next().unwrap().to_owned();
+        let (one, other) = (place(one), place(other));
+        let said = format!("consumers[1].{other}[0]: is the same as consumers[0].{one}[0]");
+        assert!(error.contains(&said), "{error}");
+        assert!(!error.contains("of-some-length"), "{error}");
+    }
+}
+
+#[test]
+fn a_budget_file_that_would_replace_something_else_is_refused() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let budget =
+        "{id: a, url: 'http://10.0.0.1', tier: local, budget: {requests: 1000, per: second}}";
+    let check = |file: &str| {
+        let text =
+            format!("keys_file: keys.yaml\nbudgets: {{file: {file}}}\nupstreams: [{budget}]\n");
+        fs::write(folder.path().join("gateway.yaml"), text).unwrap();
+        config::load(&folder.path().join("gateway.yaml"))
+    };
+    for (name, content) in [
+        ("keys.yaml", "{}"),
+        ("tls.crt", "-----BEGIN CERTIFICATE-----\n"),
+        ("budgets.json", r#"{"upstream/a":1795926700201}"#),
+    ] {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    for (file, fault) in [
+        (
+            "gateway.yaml",
+            "gateway.yaml holds something else than budgets",
+        ),
+        ("keys.yaml", "is the keys file"),
+        ("./keys.yaml", "is the keys file"),
+        ("tls.crt", "tls.crt holds something else than budgets"),
+        (".", "is not a plain file"),
+        ("/dev/zero", "/dev/zero is not a plain file"),
+    ] {
+        let error = check(file).unwrap_err().to_string();
+        let said = |line: &str| line.contains("budgets.file: ") && line.contains(fault);
+        assert!(error.lines().any(said), "{file}: {error}");
+    }
+    for (file, doubted) in [
+        ("budgets.json", false),
+        ("new.json", false),
+        ("no/new.json", true),
+    ] {
+        let warnings = check(file).unwrap().warnings;
+        let said = |warning: &String| warning.starts_with("budgets.file: ");
+        assert_eq!(warnings.iter().any(said), doubted, "{file}: {warnings:?}");
+    }
+}
+
+#[test]
 fn budgets_that_probes_would_use_up_are_doubted() {
     let slow = "are slowed down to one in 36s";
     for (upstream, doubt) in [
@@ -502,7 +581,7 @@ plans:
 
 #[test]
 fn an_admin_port_that_others_can_reach_is_doubted_with_the_cure() {
-    let machine = Equipped(perijove_tests::tls::Identity::of("localhost"));
+    let machine = Equipped::new();
     let tls = "tls: {certificate: a.crt, key: a.key";
     for (admin, doubt) in [
         ("listen: 127.0.0.1:9090".to_owned(), None),
@@ -542,7 +621,7 @@ fn an_admin_port_that_others_can_reach_is_doubted_with_the_cure() {
 
 #[test]
 fn certificates_of_consumers_that_nobody_asks_for_are_doubted() {
-    let machine = Equipped(perijove_tests::tls::Identity::of("localhost"));
+    let machine = Equipped::new();
     let consumer = "consumers: [{id: bots, certificates: ['CN=bots']}]";
     let listener = "{address: '0.0.0.0:8443', certificate: a.crt, key: a.key";
     for (listen, doubted) in [

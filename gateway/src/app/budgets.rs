@@ -1,7 +1,6 @@
 //! Keeps budgets up to date: leases requests from budgets shared by replicas, and saves what is
 //! used up in a file that is read after a restart.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::wall_clock::unix_now_millis;
 use crate::cache::{BucketLease, RedisCache};
+use crate::config::{self, BudgetTimes};
 use crate::limit::{BudgetRegistry, LeaseAnswer};
 use crate::pipeline::Pipeline;
 use crate::snapshot::Published;
@@ -184,7 +184,7 @@ impl BudgetKeeper {
 
     fn write(&self, file: &Path) {
         let (now, unix) = (Instant::now(), unix_now_millis());
-        let full_at: BTreeMap<String, u64> = self
+        let full_at: BudgetTimes = self
             .treasury
             .all()
             .into_iter()
@@ -197,15 +197,24 @@ impl BudgetKeeper {
             })
             .filter(|(_, full_at)| *full_at > unix)
             .collect();
-        let draft = file.with_extension("new");
-        let written = serde_json::to_vec(&full_at)
-            .map_err(std::io::Error::from)
-            .and_then(|text| std::fs::write(&draft, text))
-            .and_then(|()| std::fs::rename(&draft, file));
-        if let Err(error) = written {
-            tracing::warn!(%error, file = %file.display(), "budget file not written");
+        if let Err(error) = replace(file, &full_at) {
+            tracing::warn!(error, file = %file.display(), "budget file not written");
         }
     }
+}
+
+/// Replaces the file at a stroke, unless it is something else.
+fn replace(file: &Path, full_at: &BudgetTimes) -> Result<(), String> {
+    config::read_budget_file(file)?;
+    let mut name = std::ffi::OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
+    name.push(".new");
+    let draft = file.with_file_name(name);
+    serde_json::to_vec(full_at)
+        .map_err(std::io::Error::from)
+        .and_then(|text| std::fs::write(&draft, text))
+        .and_then(|()| std::fs::rename(&draft, file))
+        .map_err(|error| error.to_string())
 }
 
 #[async_trait]
@@ -250,23 +259,17 @@ impl BackgroundService for BudgetKeeper {
 /// Restores what an earlier process had used up. A missing file is not an error.
 pub(super) fn resume(file: Option<&Path>, treasury: &BudgetRegistry) {
     let Some(file) = file else { return };
-    let text = match std::fs::read(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+    let full_at = match config::read_budget_file(file) {
+        Ok(full_at) => full_at,
         Err(error) => {
-            tracing::warn!(%error, file = %file.display(),
+            tracing::warn!(error, file = %file.display(),
                 "budget file not readable; budgets start full");
             return;
         }
     };
-    let full_at: BTreeMap<String, u64> = match serde_json::from_slice(&text) {
-        Ok(full_at) => full_at,
-        Err(error) => {
-            tracing::warn!(%error, file = %file.display(),
-                "budget file corrupt; budgets start full");
-            return;
-        }
-    };
+    if full_at.is_empty() {
+        return;
+    }
     let unix = unix_now_millis();
     let used_up = full_at.into_iter().filter_map(|(name, full_at)| {
         let left = full_at.checked_sub(unix).filter(|left| *left > 0)?;
@@ -279,4 +282,30 @@ pub(super) fn resume(file: Option<&Path>, treasury: &BudgetRegistry) {
         "budgets restored from the budget file"
     );
     treasury.resume(used_up);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_something_else_is_not_replaced() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("budgets.json");
+        let times = BudgetTimes::from([("upstream/a".to_owned(), 5)]);
+        replace(&file, &times).unwrap();
+        assert_eq!(config::read_budget_file(&file), Ok(times.clone()));
+        for text in ["keys: []\n", r#"{"upstreams": []}"#, "no JSON"] {
+            std::fs::write(&file, text).unwrap();
+            replace(&file, &times).unwrap_err();
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        }
+        // Nor anything that happens to lie beside it.
+        let beside = folder.path().join("budgets.new");
+        std::fs::write(&beside, "mine").unwrap();
+        std::fs::remove_file(&file).unwrap();
+        replace(&file, &times).unwrap();
+        assert_eq!(std::fs::read_to_string(&beside).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 }

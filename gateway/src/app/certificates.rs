@@ -361,7 +361,7 @@ fn look(settings: &TlsListener) -> Files {
 
 fn read(settings: &TlsListener) -> Result<TlsContent, Vec<String>> {
     let text = |file: &std::path::Path| {
-        std::fs::read_to_string(file)
+        perijove_core::settings::read_text(file)
             .map_err(|error| vec![format!("cannot read {}: {error}", file.display())])
     };
     let (certificate, key) = (text(&settings.certificate)?, text(&settings.key)?);

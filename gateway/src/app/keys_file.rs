@@ -26,7 +26,7 @@ pub(super) struct LockedKeysFile {
 /// # Errors
 /// It cannot be read, or is not a keys file.
 pub(super) fn read(path: &Path) -> Result<KeysFile, String> {
-    let text = fs::read_to_string(path)
+    let text = settings::read_text(path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let loaded = settings::parse(&text, &ProcessEnvironment::new(""));
     let loaded =

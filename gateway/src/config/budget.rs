@@ -1,12 +1,13 @@
 //! Budgets of upstreams: what a provider sells.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perijove_core::settings::{Section, required_name, words};
 use schemars::JsonSchema;
 
+use super::budget_file::look_at_budget_file;
 use super::call_names::{self, Of};
 use super::methods::method_names;
 
@@ -62,12 +63,25 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    pub(super) fn read(section: &mut Section<'_>, has_redis: bool) -> Self {
+    pub(super) fn read(
+        section: &mut Section<'_>,
+        has_redis: bool,
+        keys_file: Option<&Path>,
+    ) -> Self {
+        section.nested("budgets", |section| {
+            Self::read_in(section, has_redis, keys_file)
+        })
+    }
+
+    fn read_in(section: &mut Section<'_>, has_redis: bool, keys_file: Option<&Path>) -> Self {
         let shared = section.or("shared", false);
         if shared && !has_redis {
             section.violation("shared", "needs cache.redis");
         }
         let file: Option<PathBuf> = section.optional("file");
+        if let Some(file) = &file {
+            look_at_budget_file(section, file, keys_file);
+        }
         Self {
             shared,
             file: file.map(|file| section.resolve(&file)),

@@ -76,16 +76,23 @@ impl Consumer {
         keys_file: Option<&KeysFile>,
     ) -> Vec<Self> {
         let mut ids = Vec::new();
-        let mut keys: Vec<(String, Secret)> = Vec::new();
+        // The hash of a key is the same key.
+        let mut keys: Vec<(String, KeyHash)> = Vec::new();
         let mut names: Vec<(String, String)> = Vec::new();
         let consumers = section.sections("consumers", |section| {
             let id = required_id(section);
             ids.push((section.at("id"), id.clone()));
             let others = section.has("key_hashes") || section.has("certificates");
             let own = Self::read_keys(section, !others && keys_file.is_none());
-            let key_hashes = section.list_or("key_hashes", Vec::new());
+            let key_hashes: Vec<KeyHash> = section.list_or("key_hashes", Vec::new());
             let certificates = read_certificate_names(section);
-            keys.extend(own.iter().cloned());
+            let written = own.iter();
+            let hash = |key: &Secret| KeyHash::of(key.expose().as_bytes());
+            keys.extend(written.map(|(path, key)| (path.clone(), hash(key))));
+            let hashed = key_hashes.iter().enumerate();
+            keys.extend(
+                hashed.map(|(index, hash)| (section.at(&format!("key_hashes[{index}]")), *hash)),
+            );
             let at = certificates.iter().enumerate();
             names.extend(at.map(|(index, name)| {
                 (section.at(&format!("certificates[{index}]")), name.clone())

@@ -214,17 +214,18 @@ impl ReadCertificate {
             return None;
         }
         let is_modern = parsed.version() == X509Version::V3;
-        let (dates, is_authority) = if is_modern {
-            (Dates::of(&parsed), parsed.is_ca())
+        let is_own_issuer = parsed.issuer().as_raw() == parsed.subject().as_raw();
+        let dates = Dates::of(&parsed);
+        let is_authority = if is_modern {
+            parsed.is_ca()
         } else {
-            let is_own_issuer = parsed.issuer().as_raw() == parsed.subject().as_raw();
-            (Dates::of(&parsed), is_own_issuer)
+            is_own_issuer
         };
         Some(Self {
+            der,
             dates,
             is_modern,
             is_authority,
-            der,
         })
     }
 }

@@ -45,6 +45,10 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
         look_at(upstream, config, reading);
     }
     probes::look_at_probes(config, reading);
+    let has_budget = config.upstreams.iter().any(|one| one.budget.is_some());
+    if config.budgets.file.is_some() && !has_budget {
+        reading.warn("budgets.file", "keeps nothing: no upstream has a budget");
+    }
     look_at_plans(config, reading);
     look_at_certificates(config, reading);
     look_at_redis(config, reading);

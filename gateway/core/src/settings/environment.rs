@@ -14,7 +14,7 @@ pub trait Environment {
 
     /// The text of a file the configuration names.
     fn read(&self, path: &Path) -> io::Result<String> {
-        std::fs::read_to_string(path)
+        super::read_text(path)
     }
 
     /// The current time, against which dates in certificates are checked.

@@ -18,7 +18,7 @@ impl Files {
         let mut files = Self::default();
         for path in paths {
             let path = path.into();
-            let contents = std::fs::read_to_string(&path);
+            let contents = super::read_text(&path);
             files.note(path, &contents);
         }
         files

@@ -66,7 +66,7 @@ fn load_in<C: Configuration>(
     path: &Path,
     environment: impl FnOnce(&Path) -> ProcessEnvironment,
 ) -> Result<Loaded<C>, ConfigError> {
-    let contents = std::fs::read_to_string(path);
+    let contents = super::read_text(path);
     let mut files = Files::default();
     files.note(path.to_owned(), &contents);
     let loaded = contents

@@ -109,7 +109,7 @@ fn authorities(settings: &config::Redis) -> Result<Option<Vec<u8>>, RedisConfigE
     let Some(path) = &settings.ca else {
         return Ok(None);
     };
-    match std::fs::read(path) {
+    match perijove_core::settings::read_bytes(path) {
         Ok(authorities) => Ok(Some(authorities)),
         Err(source) => Err(RedisConfigError::Unreadable {
             path: path.clone(),

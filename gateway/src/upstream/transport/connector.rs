@@ -67,9 +67,11 @@ impl Trust {
             _ if !speaks_tls(settings) => Ok(Self::Nothing),
             None => Ok(Self::Platform),
             Some(path) => {
-                let content = std::fs::read(path).map_err(|source| TrustError::Unreadable {
-                    path: path.clone(),
-                    source,
+                let content = perijove_core::settings::read_bytes(path).map_err(|source| {
+                    TrustError::Unreadable {
+                        path: path.clone(),
+                        source,
+                    }
                 })?;
                 let mut hasher = DefaultHasher::new();
                 content.hash(&mut hasher);
