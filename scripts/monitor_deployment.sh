@@ -7,10 +7,19 @@ usage() {
   cat <<'END'
 usage: scripts/monitor_deployment.sh [--admin URL] [--ingest URL] [--time SECONDS] [--every SECONDS]
                                      [--max-errors PERCENT] [--max-lag RECORDS] [--min-rate MESSAGES_PER_SECOND]
+                                     [--token TOKEN] [--ca FILE] [--cert FILE --cert-key FILE]
+
+  --admin     admin port of the gateway: http://127.0.0.1:9090
+  --ingest    port of ingest; without it only the gateway is watched
+  --token     admin.token of the gateway, or PERIJOVE_ADMIN_TOKEN in the environment (there other users do not see it)
+  --ca        PEM file of the authority that signed the certificates, or PERIJOVE_CA; by default the system's
+  --cert, --cert-key
+              client certificate, PEM files, or PERIJOVE_CERT and PERIJOVE_CERT_KEY
 END
 }
 
 admin=http://127.0.0.1:9090 ingest='' time=60 every=10 max_errors=1 max_lag=10000 min_rate=0
+token=${PERIJOVE_ADMIN_TOKEN:-} ca=${PERIJOVE_CA:-} cert=${PERIJOVE_CERT:-} cert_key=${PERIJOVE_CERT_KEY:-}
 wrong() {
   printf '%s\n' "$*" >&2
   usage >&2
@@ -19,10 +28,10 @@ wrong() {
 
 while [ $# -gt 0 ]; do
   case $1 in
-    --admin | --ingest | --time | --every | --max-errors | --max-lag | --min-rate)
+    --admin | --ingest | --time | --every | --max-errors | --max-lag | --min-rate | --token | --ca | --cert | --cert-key)
       [ $# -gt 1 ] || wrong "$1 needs a value"
       case $1 in
-        --admin | --ingest) ;;
+        --admin | --ingest | --token | --ca | --cert | --cert-key) ;;
         *) [[ $2 =~ ^[0-9]+$ ]] || wrong "$1 needs a whole number, not $2" ;;
       esac
       name=${1#--}
@@ -41,11 +50,23 @@ problem() {
   printf 'PROBLEM %s\n' "$*" >&2
   problems=$((problems + 1))
 }
+tls=(${ca:+--cacert "$ca"} ${cert:+--cert "$cert"} ${cert_key:+--key "$cert_key"})
+# ask URL CURL...: the gateway with its token, which is in no list of processes; ingest has none.
+ask() {
+  local shown=''
+  case $1 in "$admin"/*) shown=$token ;; esac
+  curl -s -m 5 "${tls[@]}" -H @<([ -z "$shown" ] || printf 'authorization: Bearer %s\n' "$shown") "$@"
+}
+# status URL: of an answer; 000 if there is none.
+status() { ask "$1" -o /dev/null -w '%{http_code}' || true; }
 # read_metrics URL: the metrics of a program into `metrics`; none, and a problem, if it does not give them.
 read_metrics() {
-  metrics=$(curl -sf -m 5 "$1/metrics") || {
+  metrics=$(ask "$1/metrics" -f) || {
     metrics=''
-    problem "$1/metrics cannot be read"
+    case $(status "$1/metrics") in
+      401) problem "$1/metrics needs admin.token: --token or PERIJOVE_ADMIN_TOKEN" ;;
+      *) problem "$1/metrics cannot be read" ;;
+    esac
   }
 }
 
@@ -57,7 +78,7 @@ sum() { awk -v name="$1" -v labels="${2:-}" '
 calls() { sum perijove_rpc_calls_total "$1"; }
 readonly FAILED='outcome="(no_upstream|saturated|key_refused|rate_limited|outcome_unknown)"'
 
-ready() { curl -s -m 5 -o /dev/null -w '%{http_code}' "$1/ready" || true; }
+ready() { status "$1/ready"; }
 
 [ "$(ready "$admin")" = 200 ] || problem "the gateway at $admin is not ready"
 read_metrics "$admin"

@@ -249,7 +249,9 @@ class Scripts(unittest.TestCase):
             ("deploy_blue_green.sh", ["--tag", "1", "--component", "redis"], "redis is neither gateway nor ingest"),
             ("verify_setup.sh", ["--gateway"], "--gateway needs a value"),
             ("verify_setup.sh", ["--kafka"], "--kafka needs --ingest"),
-            ("quick_verify.sh", ["--rpc"], "scripts/quick_verify.sh [RPC_URL] [ADMIN_URL]"),
+            ("quick_verify.sh", ["--rpc"], "--rpc is not known"),
+            ("quick_verify.sh", ["--key"], "--key needs a value"),
+            ("monitor_deployment.sh", ["--ca"], "--ca needs a value"),
         ):
             with self.subTest(f"{name} {words}"):
                 done = run(ROOT / "scripts" / name, *words)
@@ -301,6 +303,34 @@ class Scripts(unittest.TestCase):
             self.assertIn("healthy upstreams 3", done.stdout)
         self.assertEqual(run(binary("GATEWAY"), "health", f"{admin}/health").returncode, 1)
         self.assertNotEqual(run(ROOT / "scripts/quick_verify.sh", rpc, admin).returncode, 0)
+
+    def test_they_check_a_gateway_that_asks_for_keys_tokens_and_certificates(self):
+        key, token = "a-key-of-someone", "the-token-of-the-port"
+        with Scene() as scene:
+            (validator,), _ = scene.sandbox(1)
+            tls = scene.tls("own", 30)
+            admin = {"listen": "127.0.0.1:0", "token": token, "tls": {name: tls[name] for name in ("certificate", "key")}}
+            _, address = scene.gateway("gateway", [{"id": "v", "url": validator, "tier": "local"}], admin=admin,
+                                       anonymous=False, consumers=[{"id": "bots", "keys": [key]}])
+            admin = address["admin"].replace("http://127.0.0.1", "https://localhost")
+            quick = [ROOT / "scripts/quick_verify.sh", address["rpc"], admin]
+            watch = [ROOT / "scripts/monitor_deployment.sh", "--admin", admin, "--time", "1", "--every", "1"]
+            shown = {"PERIJOVE_KEY": key, "PERIJOVE_ADMIN_TOKEN": token, "PERIJOVE_CA": tls["certificate"]}
+            options = ["--token", token, "--ca", tls["certificate"]]
+            ordinary = {name: value for name, value in os.environ.items() if not name.startswith("PERIJOVE_")}
+            eventually("a healthy upstream", lambda: run(*watch, *options, env=ordinary).returncode == 0)
+            for words, env in (([*quick, "--key", key, *options], ordinary), (quick, {**ordinary, **shown}),
+                               (watch, {**ordinary, **shown})):
+                done = run(*words, env=env)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertNotIn(key, done.stdout + done.stderr)
+            without = {**ordinary, "PERIJOVE_CA": tls["certificate"]}
+            said = self.refused(run(*quick, env=without))
+            for says in ("show admin.token with --token or PERIJOVE_ADMIN_TOKEN", "show an API key with --key or PERIJOVE_KEY",
+                         "2 of 4 failed"):
+                self.assertIn(says, said)
+            self.assertIn("needs admin.token: --token or PERIJOVE_ADMIN_TOKEN", self.refused(run(*watch, env=without)))
+            self.assertIn("FAIL  health", self.refused(run(*quick, env=ordinary)))
 
     def test_monitor_says_what_is_wrong_with_a_deployment(self):
         with Scene() as scene:
