@@ -48,6 +48,7 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum KeysCommand {
     /// Create a key: the key for its owner, its hash for the configuration
+    ///
     /// The key is shown only once and stored nowhere. With --file its hash is added to the keys file,
     /// which a running gateway reads again at once.
     New(NewKey),
@@ -112,6 +113,7 @@ pub struct RunCommand {
     pub source: ConfigSource,
 
     /// Take over the listening sockets of the running process
+    ///
     /// Start this process first, then send QUIT to the old one: no connection is refused in between.
     /// Both need the same `runtime.upgrade_socket`.
     #[arg(long)]
@@ -138,6 +140,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct ConfigSource {
     /// Configuration file (YAML)
+    ///
     /// Without a file, the embedded demo configuration is used: three validators on
     /// 127.0.0.1:18899, 18901 and 18903.
     #[arg(short, long, value_name = "FILE", env = "PERIJOVE_CONFIG")]
@@ -171,6 +174,32 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    fn every(command: &clap::Command, look: &impl Fn(&str)) {
+        let help = command.get_arguments().map(clap::Arg::get_help);
+        let texts = std::iter::once(command.get_about()).chain(help).flatten();
+        for text in texts {
+            look(&text.to_string());
+        }
+        for one in command.get_subcommands() {
+            every(one, look);
+        }
+    }
+
+    #[test]
+    fn no_help_runs_sentences_together() {
+        // Short help is one phrase, and ends without a full stop: what follows one without an empty
+        // line between them has no sign before it.
+        every(&Cli::command(), &|text| {
+            let words: Vec<&str> = text.split(' ').collect();
+            for pair in words.windows(2) {
+                let begins = [
+                    "The", "Without", "With", "Start", "Both", "A", "It", "Its", "This",
+                ];
+                assert!(!begins.contains(&pair[1]), "{text}");
+            }
+        });
     }
 
     #[test]

@@ -255,6 +255,7 @@ fn each_of_the_ten_recipes_is_a_whole_configuration() {
                     "unencrypted",
                     "holds a literal",
                     "the only upstream",
+                    "not in a local network",
                 ] {
                     assert!(!doubts.contains(word), "recipe {number}: {doubts}");
                 }
@@ -374,6 +375,44 @@ fn no_error_shows_what_a_variable_holds_unless_it_names_a_file_or_a_level() {
             .unwrap_err()
             .to_string();
         assert!(!error.contains("hunter2"), "{path}:\n{error}");
+    }
+}
+
+#[test]
+fn only_what_is_known_to_be_wrong_is_doubted() {
+    for (text, doubt) in [
+        (
+            "upstreams: [{id: a, url: 'http://validator.rpc.svc:8899', tier: local}]",
+            None,
+        ),
+        (
+            "upstreams: [{id: a, url: 'http://100.64.3.4:8899', tier: local}]",
+            None,
+        ),
+        (
+            "upstreams: [{id: a, url: 'https://rpc.provider.com', tier: local}]",
+            Some("upstreams.a: is in tier local, but its address is not in a local network"),
+        ),
+        (
+            "plans: [{id: p, requests_per_minute: 60, burst: 5, max_batch: 6}]",
+            Some("plans[0].max_batch: is above `burst`"),
+        ),
+        (
+            "plans: [{id: p, requests_per_minute: 60, burst: 5, max_batch: 5}]",
+            None,
+        ),
+    ] {
+        let upstreams = if text.starts_with("plans") { TWO } else { "" };
+        let warnings = parse_text(&format!("{text}\n{upstreams}"))
+            .unwrap()
+            .warnings;
+        let found = warnings
+            .iter()
+            .find(|warning| warning.contains("local network") || warning.contains("max_batch"));
+        match doubt {
+            None => assert_eq!(found, None, "{text}"),
+            Some(doubt) => assert!(found.is_some_and(|one| one.contains(doubt)), "{warnings:?}"),
+        }
     }
 }
 

@@ -164,6 +164,15 @@ impl Plan {
             );
         }
         let burst = section.within("burst", default.burst, 1..=1_000_000);
+        let max_batch = section.optional_within("max_batch", 1..=100_000);
+        if requests_per_minute.is_some()
+            && max_batch.is_some_and(|calls: usize| calls as u64 > u64::from(burst))
+        {
+            section.warn(
+                "max_batch",
+                "is above `burst`: a batch of more calls than that is never admitted",
+            );
+        }
         let priority = section.optional("priority");
         let bytes = Size::kib(1)..=Size::mib(1024 * 1024);
         let bytes = section.optional_within("answer_bytes_per_minute", bytes);
@@ -184,7 +193,7 @@ impl Plan {
             ceiling: section.or("ceiling", priority.unwrap_or(default.ceiling)),
             allow: call_names::call_names(section, "allow"),
             deny: call_names::call_names(section, "deny"),
-            max_batch: section.optional_within("max_batch", 1..=100_000),
+            max_batch,
             sockets: section.optional_within("sockets", 0..=1_000_000),
             subscriptions: section.optional_within("subscriptions", 0..=100_000_000),
             allow_addresses: section.list_or("allow_addresses", Vec::new()),

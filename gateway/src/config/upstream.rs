@@ -19,8 +19,8 @@ use crate::solana::Capability;
 
 pub use self::propagate::Propagate;
 pub(in crate::config) use self::read::{add_switches, is_on, read_url};
-pub(super) use self::url::is_nearby;
 pub use self::url::{UpstreamUrl, UrlFault};
+pub(super) use self::url::{is_nearby, parse};
 pub use self::ws_url::WsUrl;
 
 /// One endpoint that serves Solana RPC. The file has three more keys: `enabled` and `when_env`,

@@ -232,7 +232,7 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
     if has_key && !upstream.url.is_tls() && !upstream.url.is_nearby() {
         reading.warn(&path, "sends its key unencrypted over http://");
     }
-    if upstream.tier == Tier::Local && !upstream.url.is_nearby() {
+    if upstream.tier == Tier::Local && upstream.url.is_public() {
         reading.warn(
             &path,
             "is in tier local, but its address is not in a local network",

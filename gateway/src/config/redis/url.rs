@@ -7,7 +7,8 @@ use redis::IntoConnectionInfo;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use url::Url;
 
-use crate::config::upstream::is_nearby;
+use crate::config::UrlFault;
+use crate::config::upstream::{self, is_nearby};
 
 /// The address of a Redis server: `redis://user:password@host:6379/0`, or `rediss://` for TLS.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ impl RedisUrl {
     /// # Errors
     /// Says what is wrong, without the text.
     pub fn parse(text: &str) -> Result<Self, RedisUrlFault> {
-        let url = Url::parse(text)?;
+        let url = upstream::parse(text)?;
         if !matches!(url.scheme(), "redis" | "rediss") {
             return Err(RedisUrlFault::Scheme);
         }
@@ -87,16 +88,32 @@ impl JsonSchema for RedisUrl {
 /// Why a text is not the address of a Redis server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlFault {
-    #[error("is not a URL: {0}")]
-    Syntax(#[from] url::ParseError),
+    #[error("is not a URL: {0}; in a password / is written %2F, @ is %40 and : is %3A")]
+    Syntax(url::ParseError),
+    #[error("lacks the scheme; write redis:// or rediss:// before the host")]
+    NoScheme,
     #[error("must begin with redis:// or rediss://")]
     Scheme,
-    #[error("must not have a query (?) or a fragment (#)")]
+    #[error(
+        "must not have a query (?) or a fragment (#); in a password they are written %3F and %23"
+    )]
     Query,
-    #[error("must end with the host, or with the number of a database")]
+    #[error(
+        "must end with the host, or with the number of a database; in a password / is written %2F"
+    )]
     Database,
     #[error("has no host to connect to, or credentials that are not UTF-8")]
     Other,
+}
+
+impl From<UrlFault> for RedisUrlFault {
+    fn from(fault: UrlFault) -> Self {
+        match fault {
+            UrlFault::Syntax(fault) => Self::Syntax(fault),
+            UrlFault::NoScheme => Self::NoScheme,
+            _ => Self::Other,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +173,16 @@ mod tests {
     fn what_is_no_redis_is_refused() {
         for (text, fault) in [
             ("http://cache:6379", RedisUrlFault::Scheme),
-            ("cache:6379", RedisUrlFault::Scheme),
+            ("cache:6379", RedisUrlFault::NoScheme),
+            ("127.0.0.1:6379", RedisUrlFault::NoScheme),
+            (
+                "redis://:pa/ss@cache:6379",
+                RedisUrlFault::Syntax(url::ParseError::EmptyHost),
+            ),
+            (
+                "redis://user:p?ss@cache",
+                RedisUrlFault::Syntax(url::ParseError::InvalidPort),
+            ),
             ("unix:///run/redis.sock", RedisUrlFault::Scheme),
             ("redis://cache/?protocol=resp3", RedisUrlFault::Query),
             ("rediss://cache/#insecure", RedisUrlFault::Query),
@@ -166,10 +192,7 @@ mod tests {
             ("redis://0.0.0.0:6379", RedisUrlFault::Other),
             ("redis:///0", RedisUrlFault::Other),
             ("redis://:%ff@cache", RedisUrlFault::Other),
-            (
-                "cache",
-                RedisUrlFault::Syntax(url::ParseError::RelativeUrlWithoutBase),
-            ),
+            ("cache", RedisUrlFault::NoScheme),
         ] {
             assert_eq!(RedisUrl::parse(text), Err(fault), "{text}");
         }

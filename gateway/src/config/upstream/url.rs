@@ -58,6 +58,12 @@ impl UpstreamUrl {
         self.0.port_or_known_default().unwrap_or(80)
     }
 
+    /// Whether its host is known to be none of the operator's own network: a public address, or a name
+    /// that the whole internet can resolve.
+    pub fn is_public(&self) -> bool {
+        is_public(&self.0)
+    }
+
     /// Whether it is on this machine or in a private network.
     pub fn is_nearby(&self) -> bool {
         is_nearby(&self.0)
@@ -92,7 +98,7 @@ impl JsonSchema for UpstreamUrl {
 }
 
 /// Reads any URL that has a scheme. A host with a port reads like a scheme with a path.
-pub(super) fn parse(text: &str) -> Result<Url, UrlFault> {
+pub(in crate::config) fn parse(text: &str) -> Result<Url, UrlFault> {
     match Url::parse(text) {
         Ok(url)
             if !url.has_host() && url.path().starts_with(|first: char| first.is_ascii_digit()) =>
@@ -119,16 +125,73 @@ pub(in crate::config) fn is_nearby(url: &Url) -> bool {
     }
 }
 
-/// A name without a dot resolves within the local network.
+/// Whether a host is known to be in no private network. Of most names nobody can tell: a cluster and
+/// a company's DNS have their own.
+fn is_public(url: &Url) -> bool {
+    let Some(Host::Domain(name)) = url.host() else {
+        return url.has_host() && !is_nearby(url);
+    };
+    if is_nearby(url) {
+        return false;
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    match name.rsplit_once('.') {
+        // A service and its namespace, unless it is spoken to as providers are.
+        Some((host, _)) if !host.contains('.') && url.scheme() == "http" => false,
+        Some((_, last)) => {
+            let of_a_country =
+                last.len() == 2 && last.bytes().all(|byte| byte.is_ascii_alphabetic());
+            of_a_country || name.parse::<IpAddr>().is_ok() || PUBLIC_ENDS.contains(&last)
+        }
+        None => false,
+    }
+}
+
+/// The ends of names under which providers are found.
+const PUBLIC_ENDS: [&str; 14] = [
+    "com", "net", "org", "info", "biz", "pro", "one", "dev", "app", "xyz", "cloud", "network",
+    "tech", "finance",
+];
+
+/// A name without a dot resolves within the local network, and so do these.
 fn is_own_name(name: &str) -> bool {
-    let ends = [".localhost", ".local", ".internal", ".lan"];
+    let ends = [
+        ".localhost",
+        ".localdomain",
+        ".local",
+        ".internal",
+        ".lan",
+        ".home.arpa",
+        // A Kubernetes cluster, Consul, Tailscale.
+        ".svc",
+        ".consul",
+        ".ts.net",
+    ];
+    let name = name.strip_suffix('.').unwrap_or(name);
     !name.contains('.') || ends.iter().any(|end| name.ends_with(end))
 }
 
 fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            // Shared by a provider's customers, or the pods of a cluster (RFC 6598); for benchmarks
+            // (RFC 2544).
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            let is_of_benchmarks = first == 198 && second & 0xfe == 18;
+            ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || is_shared
+                || is_of_benchmarks
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.is_unspecified()
+        }
     }
 }
 
@@ -198,12 +261,53 @@ mod tests {
             ("http://[::1]", true),
             ("http://validator:8899", true),
             ("http://validator.solana.internal", true),
+            ("http://validator.rpc.svc:8899", true),
+            ("http://validator.rpc.svc.cluster.local.", true),
+            ("http://validator.tail1234.ts.net", true),
+            ("http://100.64.0.1", true),
+            ("http://100.127.255.255", true),
+            ("http://100.63.255.255", false),
+            ("http://100.128.0.0", false),
+            ("http://169.254.1.1", true),
+            ("http://172.31.0.1", true),
+            ("http://172.32.0.1", false),
+            ("http://198.19.0.1", true),
+            ("http://[fc00::1]", true),
+            ("http://[fdff::1]", true),
+            ("http://[fe80::1]", true),
+            ("http://[::ffff:10.0.0.1]", true),
+            ("http://[::ffff:8.8.8.8]", false),
+            ("http://[2001:db8::1]", false),
             ("http://8.8.8.8", false),
             ("https://api.mainnet-beta.solana.com", false),
         ] {
             assert_eq!(
                 UpstreamUrl::parse(text).unwrap().is_nearby(),
                 nearby,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_is_known_to_be_elsewhere_is_public() {
+        for (text, public) in [
+            ("http://8.8.8.8", true),
+            ("http://[2001:db8::1]", true),
+            ("https://api.mainnet-beta.solana.com", true),
+            ("https://rpc.provider.io/key", true),
+            ("https://provider.com", true),
+            ("http://10.1.2.3", false),
+            ("http://100.100.1.2:8899", false),
+            ("http://validator", false),
+            ("http://validator.rpc:8899", false),
+            ("http://validator.rpc.svc:8899", false),
+            ("http://validator.rpc.svc.cluster.example", false),
+            ("http://node7.mainnet.solana.intern", false),
+        ] {
+            assert_eq!(
+                UpstreamUrl::parse(text).unwrap().is_public(),
+                public,
                 "{text}"
             );
         }
