@@ -159,7 +159,7 @@ fn assemble(
     registry: &Registry,
 ) -> Result<Assembled, StartError> {
     register_process_metrics(registry)?;
-    let descriptors = Descriptors::raise();
+    let descriptors = Descriptors::raise()?;
     descriptors.fit(&mut loaded.config);
     let config = &loaded.config;
     let parts = parts(config, registry)?;

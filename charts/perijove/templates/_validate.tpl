@@ -24,7 +24,7 @@
 {{- range $place := list (list "apiGateway" "admin" "listen" "9090") (list "ingest" "http" "listen" "9091") }}
 {{- $part := index $v (first $place) }}
 {{- $listen := include "perijove.at" (dict "config" $part.config "path" (list (index $place 1) (index $place 2)) "kind" "string") }}
-{{- if and (regexMatch ":[0-9]+\"$" $listen) (not (hasSuffix (printf ":%s\"" (last $place)) $listen)) }}
+{{- if or (eq $listen "\"off\"") (and (regexMatch ":[0-9]+\"$" $listen) (not (hasSuffix (printf ":%s\"" (last $place)) $listen))) }}
 {{- fail (printf "%s.config.%s.%s: pods are asked for health and metrics on port %s" (first $place) (index $place 1) (index $place 2) (last $place)) }}
 {{- end }}
 {{- end }}

@@ -8,6 +8,17 @@ const OWN: usize = 64;
 /// Assumed where the limit cannot be read: POSIX guarantees this much, and most systems give more.
 const UNKNOWN: u64 = 1024;
 
+/// Without so many the program cannot even start its runtimes and serve a few clients.
+const LEAST: u64 = 128;
+
+/// The process may not open enough files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the open file limit is {0}, and at least {LEAST} are needed; raise it with `ulimit -n` or \
+     systemd's LimitNOFILE"
+)]
+pub struct TooFewDescriptors(u64);
+
 /// The limit of open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Descriptors {
@@ -16,7 +27,10 @@ pub(super) struct Descriptors {
 
 impl Descriptors {
     /// Raises the soft limit to the hard one.
-    pub(super) fn raise() -> Self {
+    ///
+    /// # Errors
+    /// Too few even for the process itself.
+    pub(super) fn raise() -> Result<Self, TooFewDescriptors> {
         let before = rlimit::Resource::NOFILE.get_soft();
         let raised = rlimit::increase_nofile_limit(u64::MAX);
         let limit = raised
@@ -31,7 +45,10 @@ impl Descriptors {
                 tracing::warn!(%error, limit, clients, "open file limit not raised");
             }
         }
-        descriptors
+        if limit < LEAST {
+            return Err(TooFewDescriptors(limit));
+        }
+        Ok(descriptors)
     }
 
     /// Maximum number of client connections: half of what is left, because each client's call may

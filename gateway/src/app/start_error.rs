@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use perijove_core::telemetry::TelemetryError;
 
 use super::addresses::ListenError;
+use super::descriptors::TooFewDescriptors;
 use super::otlp::OtlpError;
 use super::upgrade::UpgradeError;
 use crate::cli::Exit;
@@ -31,6 +32,8 @@ pub enum StartError {
     Upgrade(#[from] UpgradeError),
     #[error("runtime.upgrade_socket: {0}")]
     User(#[source] std::io::Error),
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     #[error("{key}: {address}: {faults}")]
     Tls {
         key: &'static str,
