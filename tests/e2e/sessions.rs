@@ -191,6 +191,74 @@ async fn nor_at_a_commitment_at_which_the_fresher_one_was_never_seen() {
     }
 }
 
+/// An own node and a paid one of a cluster that moves fast.
+async fn own_and_paid() -> Scene {
+    let cluster = brisk(2).await;
+    let config = GatewayConfig::new()
+        .set("cluster.slot_time", "100ms")
+        .upstream(cluster.validator(0))
+        .endpoint(Endpoint::of(cluster.validator(1)).tier("paid"));
+    let gateway = Gateway::start(config).await;
+    all_probed(&gateway).await;
+    Scene { cluster, gateway }
+}
+
+/// `getBalance` at the default commitment: who answered, and how many slots behind what the cluster
+/// has made final.
+async fn balance(scene: &Scene) -> (String, u64) {
+    let reply = scene.gateway.rpc("getBalance", json!([KEY])).await;
+    let slot = number(&reply.json(), "/result/context/slot");
+    let finalized = scene.v(1).sight().finalized;
+    (reply.upstream().to_owned(), finalized.saturating_sub(slot))
+}
+
+#[tokio::test]
+async fn a_node_that_makes_nothing_final_any_more_does_not_answer_with_what_was_final() {
+    let scene = own_and_paid().await;
+    assert_eq!(balance(&scene).await.0, "v0");
+    scene.v(0).fault(Kind::StopFinality);
+    until("the paid upstream to answer", || async {
+        (balance(&scene).await.0 == "v1").then_some(())
+    })
+    .await;
+    until("nothing but new answers", || async {
+        for _ in 0..20 {
+            if balance(&scene).await.1 > 20 {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    scene.v(0).heal().unwrap();
+    until("the own node to answer again", || async {
+        (balance(&scene).await.0 == "v0").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_the_whole_cluster_makes_nothing_final_the_own_node_goes_on_answering() {
+    let scene = own_and_paid().await;
+    for validator in scene.cluster.validators() {
+        validator.fault(Kind::StopFinality);
+    }
+    until("finality to be far behind", || async {
+        assert_eq!(balance(&scene).await.0, "v0");
+        let sight = scene.v(0).sight();
+        (sight.confirmed > sight.finalized + 100).then_some(())
+    })
+    .await;
+    until("nothing to be asked there again", || async {
+        let asked = scene.v(1).hits("getBalance");
+        for _ in 0..50 {
+            assert_eq!(balance(&scene).await.0, "v0");
+        }
+        (scene.v(1).hits("getBalance") == asked).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn how_far_back_is_allowed_is_the_operators_to_say() {
     let step_back = |config: GatewayConfig| config.set("selection.step_back", 8);

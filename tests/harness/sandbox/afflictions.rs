@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::chain::Line;
+use super::clock::FINALIZED_DISTANCE;
 use super::fault::{Fault, HANDSHAKE, Kind, ResetWhen};
 use super::workers::Workers;
 
@@ -44,6 +45,8 @@ struct Active {
 pub struct Distortion {
     pub lag: u64,
     pub stopped_at: Option<u64>,
+    /// The newest slot of which it saw the finality.
+    pub rooted: Option<u64>,
     pub fork: Option<Fork>,
     pub wrong_genesis: bool,
     pub health: Option<String>,
@@ -153,6 +156,10 @@ impl Afflictions {
         for one in self.active.lock().iter() {
             match &one.fault.kind {
                 Kind::Lag { slots } => all.lag = all.lag.max(*slots),
+                Kind::StopFinality => {
+                    let root = one.since.saturating_sub(FINALIZED_DISTANCE);
+                    all.rooted = all.rooted.or(Some(root));
+                }
                 Kind::Stop => all.stopped_at = all.stopped_at.or(Some(one.since)),
                 Kind::Fork { ahead } => {
                     // The slot it stands at is the first of its own.

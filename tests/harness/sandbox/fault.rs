@@ -33,6 +33,9 @@ pub enum Kind {
     Lag { slots: u64 },
     /// The slot stays where it was when the fault was set.
     Stop,
+    /// It processes and confirms, and makes nothing final any more: its finalized slot stays where it
+    /// was when the fault was set.
+    StopFinality,
     /// What it has processed since the fault was set is another fork of the chain, `ahead` slots
     /// before the cluster; what is confirmed stays the cluster's. Without the fault it is back on
     /// the main line, and those slots are gone.
@@ -260,6 +263,7 @@ impl Kind {
             self,
             Self::Lag { .. }
                 | Self::Stop
+                | Self::StopFinality
                 | Self::Fork { .. }
                 | Self::WrongGenesis
                 | Self::Health { .. }

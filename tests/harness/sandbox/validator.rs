@@ -168,7 +168,9 @@ impl Validator {
         let seen = clock.tip().saturating_sub(distortion.lag);
         let seen = seen.saturating_sub(slots);
         let seen = distortion.stopped_at.map_or(seen, |slot| slot.min(seen));
-        let sight = Sight::of(seen).rooted_at_most(clock.root());
+        let sight = Sight::of(seen)
+            .rooted_at_most(clock.root())
+            .rooted_at_most(distortion.rooted);
         match distortion.fork {
             Some(fork) => sight.on_fork(fork.line, fork.ahead),
             None => sight,

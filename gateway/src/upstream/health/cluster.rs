@@ -260,6 +260,24 @@ impl ObservedCluster {
         self.clock.view(now)?.expected(commitment)
     }
 
+    /// Whether another upstream that knows the tip has shown a slot at this commitment within a
+    /// minute. Where there is no other, this one is believed.
+    pub(in crate::upstream) fn is_witnessed(
+        &self,
+        commitment: Commitment,
+        of: &str,
+        now: Instant,
+    ) -> bool {
+        let members = self.members.load();
+        let mut others = members.iter().filter(|live| live.id() != of).peekable();
+        let seen_lately = |live: &Arc<EndpointState>| {
+            let seen = live.stand().seen(commitment);
+            let lately = |at| now.saturating_duration_since(at) < FURTHEST;
+            live.health().knows_the_tip() && seen.is_some_and(|seen| lately(seen.at))
+        };
+        others.peek().is_none() || others.any(seen_lately)
+    }
+
     /// The combined view of all upstreams but this one.
     pub(in crate::upstream) fn peers(&self, of: &str, now: Instant) -> PeerSlots {
         let survey = self.survey(Some(of), now);

@@ -7,11 +7,16 @@ use tokio::time::Instant;
 
 use super::Member;
 use crate::upstream::health::slot_look::{SightingSource, SlotLook};
-use crate::upstream::health::slot_position::FURTHEST;
+use crate::upstream::health::slot_position::{FURTHEST, SlotSighting};
 use crate::upstream::health::tracker::{Health, Tracker};
 
 /// An answer this many slots old is from a cache of the provider's, or from another cluster.
 const ODD: u64 = 1000;
+
+/// A slot is final when 31 blocks are confirmed on top of it.
+const USUAL_FINALITY: u64 = 32;
+/// Finality comes in bursts: it may trail by this many slots more.
+const FINALITY_LEAP: u64 = 16;
 
 impl Member {
     /// A live answer named its slot. Most name one that is known already, which matters only for an
@@ -54,13 +59,16 @@ impl Member {
 
     /// Whether an answer that was read at this slot is further behind the tip than an upstream may
     /// be. Whatever is no older than the newest that the upstream has shown is judged with the
-    /// upstream itself.
+    /// upstream itself, but for its finality, which does not count there.
     pub(in crate::upstream) fn is_outdated(
         &self,
         slot: Slot,
         commitment: Commitment,
         now: Instant,
     ) -> bool {
+        if commitment == Commitment::Finalized {
+            return self.is_late_in_finality(slot, now);
+        }
         let current = || {
             self.live
                 .slot(commitment)
@@ -71,6 +79,24 @@ impl Member {
         }
         let tip = self.cluster.tip(commitment, now);
         tip.is_some_and(|tip| slot.lag_behind(tip) > self.policy.health.exclude_lag)
+    }
+
+    /// The same for finality, of which a metered upstream may have shown nothing: then what this one
+    /// says is asked for again if it has stood still, or is far behind what is confirmed. What the
+    /// other one answers settles it for a minute, also if the whole cluster makes nothing final.
+    fn is_late_in_finality(&self, slot: Slot, now: Instant) -> bool {
+        let commitment = Commitment::Finalized;
+        let lag = self.policy.health.exclude_lag.max(FINALITY_LEAP);
+        if self.cluster.is_witnessed(commitment, self.live.id(), now) {
+            let tip = self.cluster.tip(commitment, now);
+            return tip.is_some_and(|tip| slot.lag_behind(tip) > lag);
+        }
+        let far = USUAL_FINALITY + FINALITY_LEAP + lag;
+        let confirmed = self.cluster.tip(Commitment::Confirmed, now);
+        let stand = self.live.stand();
+        let stands = |seen: SlotSighting| slot <= seen.slot && seen.stands(self.cluster.pace());
+        confirmed.is_some_and(|tip| slot.lag_behind(tip) > far)
+            || stand.seen(commitment).is_some_and(stands)
     }
 
     /// Where this upstream must be at a weaker commitment to be at a slot at this one, which it has
