@@ -7,7 +7,7 @@ use perijove_core::{Pubkey, Slot};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::asked_swap::canonical_u64;
+use super::parameters::canonical_u64;
 
 /// The facts of a quote.
 #[derive(Clone, Debug, PartialEq, Eq)]

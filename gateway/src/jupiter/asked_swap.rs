@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::begins_as_object;
-use super::parameters::{Parameters, QueryFault};
+use super::parameters::{Parameters, QueryFault, canonical_u64};
 use super::quote::mode;
 use super::{QuoteFacts, QuoteQuery, SwapMode};
 
@@ -129,13 +129,6 @@ fn wrapped(mint: Pubkey) -> Pubkey {
     } else {
         mint
     }
-}
-
-/// An amount as Jupiter writes it: digits without a sign or leading zeros, of at most 64 bits.
-pub(super) fn canonical_u64(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let shortest = text == "0" || !text.starts_with('0');
-    text.parse().ok().filter(|_| digits && shortest)
 }
 
 #[cfg(test)]

@@ -195,6 +195,13 @@ impl<'q> Parameters<'q> {
     }
 }
 
+/// An amount as Jupiter writes it: digits without a sign or leading zeros, of at most 64 bits.
+pub(super) fn canonical_u64(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let shortest = text == "0" || !text.starts_with('0');
+    text.parse().ok().filter(|_| digits && shortest)
+}
+
 /// Digits only: no sign, no fraction, no exponent.
 fn digits(value: &str) -> Option<u64> {
     let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
