@@ -15,7 +15,7 @@ use perijove_core::Slot;
 
 use self::content::{hash, meaning, same};
 use self::program_accounts::ProgramAccounts;
-pub(super) use self::program_accounts::UnknownAccount;
+pub(super) use self::program_accounts::{UnknownAccount, ValueMark};
 pub(super) use self::verdict::NotificationVerdict;
 use super::feed_message::{SlotInfo, with_context};
 use super::subscription_kind::SubscriptionKind;

@@ -161,14 +161,16 @@ pub(super) async fn replay(hub: Arc<Hub>, topic: Arc<Topic>, id: u64) {
     if !matches!(
         topic.kind(),
         SubscriptionKind::Account | SubscriptionKind::Program
-    ) || topic.replay(id)
-    {
+    ) {
         return;
     }
-    let at_least = topic.newest();
-    if let Some(read) = FreshRead::of(&hub, &topic, at_least).await {
-        read.tell_one(&topic, id).await;
+    if !topic.replay(id) {
+        let at_least = topic.newest();
+        if let Some(read) = FreshRead::of(&hub, &topic, at_least).await {
+            read.tell_one(&topic, id).await;
+        }
     }
+    topic.ends_replay(id);
 }
 
 /// Finds out which slots or roots there were between two that were reported.

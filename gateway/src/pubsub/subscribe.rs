@@ -26,6 +26,8 @@ impl Hub {
         match joined {
             JoinOutcome::Live => {
                 if settings.replay {
+                    // At once: what is notified from now on need not be told again.
+                    topic.begins_replay(id);
                     tokio::spawn(repair::replay(Arc::clone(self), Arc::clone(topic), id));
                 }
                 Ok(())

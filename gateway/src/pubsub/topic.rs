@@ -2,6 +2,7 @@
 //! subscribers, what was delivered, and the upstream that counts.
 
 mod held;
+mod replays;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,10 @@ use perijove_core::Slot;
 use tokio::sync::oneshot;
 
 use self::held::{HeldNotification, HeldNotifications};
+use self::replays::Replays;
 pub(super) use self::subscriber::Subscriber;
 use super::backlog::BacklogTotal;
-use super::delivered::{DeliveredHistory, NotificationVerdict, UnknownAccount};
+use super::delivered::{DeliveredHistory, NotificationVerdict, UnknownAccount, ValueMark};
 use super::feed_message::head;
 use super::notification_head::NotificationHead;
 use super::params::SubscriptionSpec;
@@ -42,6 +44,7 @@ pub(super) struct Topic {
 struct TopicState {
     phase: TopicPhase,
     subscribers: IndexMap<u64, Subscriber>,
+    replays: Replays,
     seen: DeliveredHistory,
     /// The socket whose notifications count.
     source: Option<u64>,
@@ -100,6 +103,7 @@ impl Topic {
         let state = TopicState {
             phase: TopicPhase::New(Vec::new()),
             subscribers: IndexMap::new(),
+            replays: Replays::default(),
             seen: DeliveredHistory::of(spec.kind),
             source: None,
             teller: None,
@@ -138,7 +142,9 @@ impl Topic {
 
     /// A client unsubscribes; returns whether it was subscribed.
     pub(super) fn leave(&self, id: u64) -> bool {
-        self.state.lock().subscribers.swap_remove(&id).is_some()
+        let mut state = self.state.lock();
+        state.replays.leaves(id);
+        state.subscribers.swap_remove(&id).is_some()
     }
 
     /// Whether it has no subscribers.
@@ -297,7 +303,7 @@ impl Topic {
     pub(super) fn read(&self, slot: Slot, value: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account(slot, value);
-        state.told(self, verdict, &wrapped(slot, value))
+        state.told(self, verdict, &wrapped(slot, value), true)
     }
 
     /// An account of the program as read afresh.
@@ -310,7 +316,7 @@ impl Topic {
         let mut state = self.state.lock();
         let seen = &mut state.seen;
         let verdict = seen.read_account_of_program(slot, account, unknown);
-        state.told(self, verdict, &wrapped(slot, account))
+        state.told(self, verdict, &wrapped(slot, account), true)
     }
 
     /// What was missed after this slot cannot be recovered: the next notification says so.
@@ -332,7 +338,7 @@ impl Topic {
     /// Sends the last delivered value of the account to this client only; returns whether there was
     /// one.
     pub(super) fn replay(&self, id: u64) -> bool {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let DeliveredHistory::Account {
             slot,
             value: Some(value),
@@ -340,23 +346,39 @@ impl Topic {
         else {
             return false;
         };
-        let head = head(self.kind(), &wrapped(*slot, value), None);
-        state.tell_one(id, &NotificationHead::new(head, &self.total));
+        let (slot, result) = (*slot, wrapped(*slot, value));
+        state.replay_one(self, id, slot, &result);
         true
     }
 
     /// Notifies one client of what was read for it after it had joined, unless it has been notified
     /// of something as new meanwhile. Returns whether it is still subscribed.
     pub(super) fn tell_one(&self, id: u64, slot: Slot, value: &Bytes) -> bool {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if !state.subscribers.contains_key(&id) {
             return false;
         }
         if !state.seen.is_ahead_of(slot, value) {
-            let head = head(self.kind(), &wrapped(slot, value), None);
-            state.tell_one(id, &NotificationHead::new(head, &self.total));
+            state.replay_one(self, id, slot, &wrapped(slot, value));
         }
         true
+    }
+
+    /// Current values are about to be read for this client.
+    pub(super) fn begins_replay(&self, id: u64) {
+        let mut state = self.state.lock();
+        let has_values = matches!(
+            self.kind(),
+            SubscriptionKind::Account | SubscriptionKind::Program
+        );
+        if has_values && state.subscribers.contains_key(&id) {
+            state.replays.begins(id);
+        }
+    }
+
+    /// They were told to it, as far as they were needed.
+    pub(super) fn ends_replay(&self, id: u64) {
+        self.state.lock().replays.is_over(id);
     }
 }
 
@@ -380,14 +402,15 @@ impl TopicState {
 
     fn hear(&mut self, topic: &Topic, result: &Bytes) -> NotificationOutcome {
         let verdict = self.seen.hear(result);
-        self.told(topic, verdict, result)
+        self.told(topic, verdict, result, false)
     }
 
     fn told(
         &mut self,
         topic: &Topic,
         verdict: NotificationVerdict,
-        result: &[u8],
+        result: &Bytes,
+        is_read: bool,
     ) -> NotificationOutcome {
         if verdict != NotificationVerdict::Tell {
             return NotificationOutcome::nothing(verdict);
@@ -395,7 +418,15 @@ impl TopicState {
         let head = head(topic.kind(), result, self.gap.take());
         let head = NotificationHead::new(head, &topic.total);
         let mut told = 0;
+        let replayed = (!self.replays.is_empty())
+            .then(|| ValueMark::of(topic.kind(), result))
+            .flatten();
         for (id, subscriber) in &self.subscribers {
+            if let Some(value) = replayed
+                && !self.replays.needs(*id, value, is_read)
+            {
+                continue;
+            }
             told += usize::from(subscriber.outbox.notify(&head, *id));
         }
         let ended = self.seen.has_ended();
@@ -404,6 +435,7 @@ impl TopicState {
             self.phase = TopicPhase::Ended;
             left = self.subscribers.len();
             self.subscribers.clear();
+            self.replays.clear();
         }
         NotificationOutcome {
             verdict,
@@ -427,9 +459,14 @@ impl TopicState {
         heard
     }
 
-    fn tell_one(&self, id: u64, head: &Arc<NotificationHead>) {
-        if let Some(subscriber) = self.subscribers.get(&id) {
-            subscriber.outbox.notify(head, id);
+    /// Tells one client a current value, unless it was notified of it meanwhile.
+    fn replay_one(&mut self, topic: &Topic, id: u64, slot: Slot, result: &Bytes) {
+        let value = ValueMark::of(topic.kind(), result);
+        let is_new = value.is_none_or(|(_, value)| self.replays.is_read(id, slot, value));
+        if is_new && let Some(subscriber) = self.subscribers.get(&id) {
+            let head = head(topic.kind(), result, None);
+            let head = NotificationHead::new(head, &topic.total);
+            subscriber.outbox.notify(&head, id);
         }
     }
 }

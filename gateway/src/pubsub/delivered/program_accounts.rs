@@ -3,11 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use perijove_core::Slot;
 use serde_json::Value;
 
 use super::content::{hash, meaning};
 use super::verdict::NotificationVerdict;
+use crate::pubsub::feed_message::with_context;
+use crate::pubsub::subscription_kind::SubscriptionKind;
 
 /// Most accounts that are remembered.
 pub(super) const ACCOUNTS: usize = 65_536;
@@ -119,6 +122,34 @@ impl ProgramAccounts {
         {
             self.accounts.remove(&oldest);
         }
+    }
+}
+
+/// What tells one value of one account from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pubsub) struct ValueMark {
+    /// 0 if there is only one account.
+    pub(in crate::pubsub) account: u64,
+    pub(in crate::pubsub) content: u64,
+}
+
+impl ValueMark {
+    /// That of a notification with its slot, if its kind has values.
+    pub(in crate::pubsub) fn of(kind: SubscriptionKind, result: &Bytes) -> Option<(Slot, Self)> {
+        let (slot, value) = with_context(result)?;
+        let mark = match kind {
+            SubscriptionKind::Account => Self {
+                account: 0,
+                content: hash(&meaning(&value)?.to_string()),
+            },
+            SubscriptionKind::Program => {
+                let (key, content) = read(&value)?;
+                let account = hash(&key);
+                Self { account, content }
+            }
+            _ => return None,
+        };
+        Some((slot, mark))
     }
 }
 

@@ -273,3 +273,32 @@ fn slots_that_overtake_each_other_are_told_in_order() {
     assert_eq!(told[1]["params"]["result"]["slot"], 17);
     assert!(told[1]["params"].get("gap").is_none());
 }
+
+#[test]
+fn who_joins_late_is_told_a_value_by_the_read_or_by_the_upstream_and_not_by_both() {
+    let topic = topic(SubscriptionKind::Account);
+    let [first, late] = [(); 2].map(|()| Outbox::new(10_000));
+    topic.join(7, &first);
+    topic.taken(1);
+    let told = |slot, lamports: u64| {
+        let value = format!(r#"{{"lamports":{lamports}}}"#);
+        (Slot(slot), Bytes::from(value))
+    };
+    topic.join(8, &late);
+    topic.begins_replay(8);
+    // The read is ahead of the upstream that notifies.
+    let (slot, value) = told(10, 5);
+    assert!(topic.tell_one(8, slot, &value));
+    topic.ends_replay(8);
+    assert_eq!(topic.hear(1, &wrapped(slot, &value)).told, 1);
+    let (slot, value) = told(11, 6);
+    assert_eq!(topic.hear(1, &wrapped(slot, &value)).told, 2);
+    let slots = |outbox: &Outbox| -> Vec<u64> {
+        let slot = |text: serde_json::Value| {
+            let context = &text["params"]["result"]["context"];
+            context["slot"].as_u64().unwrap()
+        };
+        texts(outbox).into_iter().map(slot).collect()
+    };
+    assert_eq!((slots(&first), slots(&late)), (vec![10, 11], vec![10, 11]));
+}
