@@ -18,8 +18,8 @@ pub(super) struct Replays(HashMap<u64, ReplayedValues>);
 
 #[derive(Debug, Default)]
 struct ReplayedValues {
-    /// The newest slots that it was notified of since it joined, by account.
-    notified: HashMap<u64, Slot>,
+    /// What it was last notified of since it joined, by account.
+    notified: HashMap<u64, (Slot, u64)>,
     /// What was read for it, and when, by account.
     read: HashMap<u64, (Slot, u64)>,
     newest: Slot,
@@ -61,7 +61,9 @@ impl Replays {
             return true;
         };
         let ValueMark { account, content } = value;
-        if values.notified.get(&account) >= Some(&slot) {
+        if let Some((at, known)) = values.notified.get(&account)
+            && (*at >= slot || *known == content)
+        {
             return false;
         }
         values.read.insert(account, (slot, content));
@@ -93,7 +95,7 @@ impl Replays {
                 self.0.remove(&client);
             }
         } else {
-            values.notified.insert(account, slot);
+            values.notified.insert(account, (slot, content));
         }
         true
     }
@@ -114,6 +116,7 @@ mod tests {
         // Notified before it was read, and something else after it.
         assert!(replays.needs(7, (Slot(10), value(1, 5)), false));
         assert!(!replays.is_read(7, Slot(10), value(1, 5)));
+        assert!(!replays.is_read(7, Slot(12), value(1, 5)), "still the same");
         assert!(replays.is_read(7, Slot(10), value(2, 6)));
         replays.is_over(7);
         for (slot, content, is_read, needed) in [
