@@ -120,7 +120,7 @@ impl BudgetKeeper {
             self.metrics.lost.set(1);
             tracing::warn!(
                 replicas = sharing.replicas,
-                "budget sharing lost: Redis does not answer; each replica keeps to its own share"
+                "budget sharing lost: no usable answer from Redis; each replica keeps to its own share"
             );
         }
         for (_, budget) in self.treasury.all() {

@@ -14,7 +14,7 @@ use crate::config::{Jwt, TokenKey};
 
 /// Longer tokens are not valid.
 const LONGEST: usize = 8 * 1024;
-const LONGEST_NAME: usize = 128;
+const LONGEST_NAME: usize = 255;
 
 /// How many valid tokens are remembered, and for how long: checking a signature takes as long as a
 /// memory hit.

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use perijove_core::Secret;
 use perijove_core::settings::Section;
@@ -69,6 +71,8 @@ enum KeyFault {
 
 /// Shorter secrets can be guessed (RFC 7518 §3.2).
 const LEAST_SECRET: usize = 32;
+/// Bits of an RSA key; the library checks no signatures of shorter ones (RFC 7518 §3.3).
+const LEAST_RSA: usize = 2048;
 
 impl Jwt {
     pub(super) fn read(section: &mut Section<'_>, plans: &[Plan]) -> Option<Self> {
@@ -154,10 +158,18 @@ impl TokenKey {
     }
 
     fn of(text: &Value) -> Result<Self, KeyFault> {
-        use KeyFault::{Dangerous, Unusable};
+        use KeyFault::Unusable;
         let jwk: Jwk = serde_json::from_value(text.clone())
             .map_err(|_error| Unusable("is of a kind that is not supported"))?;
         if matches!(&jwk.common.public_key_use, Some(purpose) if *purpose != PublicKeyUse::Signature)
+        {
+            return Err(Unusable("is not for signatures"));
+        }
+        let checks = |purpose: &KeyOperations| {
+            matches!(purpose, KeyOperations::Verify | KeyOperations::Sign)
+        };
+        if let Some(uses) = &jwk.common.key_operations
+            && !uses.iter().any(checks)
         {
             return Err(Unusable("is not for signatures"));
         }
@@ -175,13 +187,7 @@ impl TokenKey {
                 EllipticCurve::P384 => &[Algorithm::ES384],
                 _ => return Err(Unusable("is of a curve that is not supported")),
             },
-            AlgorithmParameters::OctetKey(key) => {
-                use base64::Engine as _;
-                let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&key.value);
-                let secret = secret.map_err(|_error| Dangerous("is not in base64"))?;
-                if secret.len() < LEAST_SECRET {
-                    return Err(Dangerous("has fewer than 32 bytes and could be guessed"));
-                }
+            AlgorithmParameters::OctetKey(_) => {
                 &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]
             }
             AlgorithmParameters::OctetKeyPair(_) => &[Algorithm::EdDSA],
@@ -193,11 +199,64 @@ impl TokenKey {
                 vec![only.ok_or(Unusable("is for an algorithm that is not supported for it"))?]
             }
         };
+        if let Some(fault) = weakness(&jwk.algorithm) {
+            return Err(fault);
+        }
         Ok(Self {
             id: jwk.common.key_id.clone(),
             algorithms,
             key: DecodingKey::from_jwk(&jwk).map_err(|_error| Unusable("cannot be used"))?,
         })
+    }
+}
+
+/// Why the numbers of a key make its signatures worthless, or impossible to check.
+fn weakness(key: &AlgorithmParameters) -> Option<KeyFault> {
+    use KeyFault::{Dangerous, Unusable};
+    use base64::Engine as _;
+    let bytes = |text: &str| {
+        let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text);
+        decoded.ok()
+    };
+    match key {
+        AlgorithmParameters::OctetKey(key) => {
+            let Some(secret) = bytes(&key.value) else {
+                return Some(Dangerous("is not in base64"));
+            };
+            if secret.len() < LEAST_SECRET {
+                return Some(Dangerous("has fewer than 32 bytes and could be guessed"));
+            }
+            let first = secret.first();
+            let is_plain = secret.iter().all(|byte| Some(byte) == first);
+            is_plain.then_some(Dangerous("is one byte over and over and could be guessed"))
+        }
+        AlgorithmParameters::RSA(key) => {
+            let (Some(modulus), Some(exponent)) = (bytes(&key.n), bytes(&key.e)) else {
+                return Some(Unusable("is not in base64"));
+            };
+            let significant = |number: &[u8]| {
+                let zeros = number.iter().take_while(|byte| **byte == 0).count();
+                number.get(zeros..).unwrap_or_default().to_vec()
+            };
+            let (modulus, exponent) = (significant(&modulus), significant(&exponent));
+            if matches!(exponent.as_slice(), [] | [1]) {
+                return Some(Dangerous("has an exponent with which anybody can sign"));
+            }
+            let bits = modulus.first().map_or(0, |first| {
+                modulus.len().saturating_mul(8) - first.leading_zeros() as usize
+            });
+            (bits < LEAST_RSA).then_some(Unusable("has fewer than 2048 bits"))
+        }
+        AlgorithmParameters::EllipticCurve(key) => {
+            let coordinate = match key.curve {
+                EllipticCurve::P256 => 32,
+                EllipticCurve::P384 => 48,
+                _ => return None,
+            };
+            let fits = |text: &str| bytes(text).is_some_and(|bytes| bytes.len() == coordinate);
+            (!fits(&key.x) || !fits(&key.y)).then_some(Unusable("is no point of its curve"))
+        }
+        AlgorithmParameters::OctetKeyPair(_) => None,
     }
 }
 
@@ -217,4 +276,57 @@ fn algorithm(named: KeyAlgorithm) -> Option<Algorithm> {
         KeyAlgorithm::EdDSA => Algorithm::EdDSA,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+
+    use super::*;
+
+    fn encoded(bytes: &[u8]) -> String {
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    #[test]
+    fn keys_that_prove_nothing_are_refused() {
+        let modulus = |bytes: usize| encoded(&vec![0xc5; bytes]);
+        let rsa = |bytes, e| format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, modulus(bytes));
+        let bytes: Vec<u8> = (0..32).collect();
+        let oct =
+            |bytes: &[u8], more: &str| format!(r#"{{"kty":"oct","k":"{}"{more}}}"#, encoded(bytes));
+        let ec = |bytes| {
+            let number = encoded(&vec![1; bytes]);
+            format!(r#"{{"kty":"EC","crv":"P-256","x":"{number}","y":"{number}"}}"#)
+        };
+        for (key, fault) in [
+            (rsa(256, "AQAB"), None),
+            (
+                rsa(256, "AQ"),
+                Some("has an exponent with which anybody can sign"),
+            ),
+            (
+                rsa(256, "AAAB"),
+                Some("has an exponent with which anybody can sign"),
+            ),
+            (rsa(128, "AQAB"), Some("has fewer than 2048 bits")),
+            (oct(&bytes, ""), None),
+            (oct(&bytes, r#","key_ops":["verify"]"#), None),
+            (
+                oct(&bytes, r#","key_ops":["encrypt"]"#),
+                Some("is not for signatures"),
+            ),
+            (oct(&[0; 32], ""), Some("is one byte over and over")),
+            (oct(&[7; 64], ""), Some("is one byte over and over")),
+            (oct(&[7; 31], ""), Some("has fewer than 32 bytes")),
+            (ec(32), None),
+            (ec(3), Some("is no point of its curve")),
+        ] {
+            let read = TokenKey::all(&format!(r#"{{"keys":[{key}]}}"#));
+            match fault {
+                None => assert!(read.is_ok(), "{key}"),
+                Some(fault) => assert!(read.err().unwrap().contains(fault), "{key}"),
+            }
+        }
+    }
 }

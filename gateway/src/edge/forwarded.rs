@@ -22,7 +22,11 @@ pub(super) fn caller(
         return Some(peer);
     }
     let mut caller = peer;
-    let mut hops = forwarded_for.hops().take(MOST_HOPS);
+    // Empty elements of a list are ignored (RFC 9110 §5.6.1.2).
+    let hops = forwarded_for.hops();
+    let mut hops = hops
+        .filter(|hop| !hop.trim_ascii().is_empty())
+        .take(MOST_HOPS);
     while is_among(trusted, caller) {
         match hops.next().and_then(address) {
             Some(before) => caller = before,
@@ -80,6 +84,8 @@ mod tests {
             (&["::ffff:192.0.2.1"], "192.0.2.1"),
             (&["192.0.2.1, fd00::1"], "192.0.2.1"),
             (&["10.0.0.8, 10.0.0.9"], "10.0.0.8"),
+            (&["192.0.2.1,"], "192.0.2.1"),
+            (&["192.0.2.1, , 10.0.0.9 ,,", ""], "192.0.2.1"),
         ] {
             assert_eq!(called(PROXY, lines), caller, "{lines:?}");
         }
@@ -92,7 +98,6 @@ mod tests {
             (&[""], PROXY),
             (&["unknown"], PROXY),
             (&["192.0.2.1, unknown"], PROXY),
-            (&["192.0.2.1, "], PROXY),
             (&["192.0.2.1, x, 10.0.0.9"], "10.0.0.9"),
             (&["192.0.2.1\u{ff}"], PROXY),
         ] {

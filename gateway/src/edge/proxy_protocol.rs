@@ -13,8 +13,6 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const FIXED: usize = 16;
 /// Longest line of version 1.
 const LONGEST_LINE: usize = 107;
-/// Longest header of version 2 that is read; it may have further fields.
-const LONGEST: usize = 2048;
 
 /// Reads a header. `None` if the balancer speaks for itself, as in its health checks, or does not
 /// know.
@@ -45,9 +43,7 @@ async fn binary(
         return Err(malformed());
     };
     let length = FIXED + usize::from(u16::from_be_bytes([high, low]));
-    if length > LONGEST {
-        return Err(malformed());
-    }
+    // As long as the protocol allows: further fields may hold the certificate of the client.
     header.resize(length, 0);
     let rest = header.get_mut(FIXED..).unwrap_or_default();
     stream.read_exact(rest).await?;
@@ -118,6 +114,9 @@ mod tests {
     async fn both_versions_tell_the_address_and_leave_what_comes_behind() {
         let four = [192, 0, 2, 1, 10, 0, 0, 1, 0, 80, 0, 81];
         let with_a_field = [&four[..], &[0x04, 0, 1, 7]].concat();
+        // As long as can be: the certificate of the client perhaps.
+        let field = [&[0x20, 0xff, 0xf0][..], &[7; 0xfff0]].concat();
+        let with_much = [&four[..], &field].concat();
         let mut six = [0; 36];
         six[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
         six[15] = 1;
@@ -134,6 +133,7 @@ mod tests {
             (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), None),
             (version_2(1, 0x11, &four), Some("192.0.2.1")),
             (version_2(1, 0x11, &with_a_field), Some("192.0.2.1")),
+            (version_2(1, 0x11, &with_much), Some("192.0.2.1")),
             (version_2(1, 0x21, &six), Some("2001:db8::1")),
             (version_2(0, 0x00, &[]), None),
             (version_2(0, 0x11, &four), None),
@@ -156,7 +156,6 @@ mod tests {
             &long,
             &version_2(1, 0x11, &[1, 2, 3]),
             &version_2(7, 0x11, &[192, 0, 2, 1, 10, 0, 0, 1, 0, 80, 0, 81]),
-            &version_2(1, 0x11, &[0; 3000]),
             b"\r\n\r\n\0\r\nQUIT",
         ] {
             assert!(read_of(header).await.is_err(), "{header:?}");

@@ -44,10 +44,11 @@ mod recheck;
 mod round;
 #[cfg(test)]
 mod tests;
+mod turns;
 
-use pace::AddressTurns;
 use plan::{ProbeCircumstances, ProbeQuestion, plan};
 use round::{ProbeAnswer, ProbeRound, RoundVerdict};
+use turns::AddressTurns;
 
 /// Rounds that may be skipped in a row because live answers brought enough.
 const MOST_SKIPPED: u32 = 4;
