@@ -6,8 +6,8 @@
 //!
 //! How an estimate is made:
 //!
-//! 1. A pool's price is the weighted median over its last slots, each slot the median of its
-//!    trades.
+//! 1. A pool's price is the weighted median over its last slots, each slot the median of what is
+//!    left of its trades once opposing ones have cancelled out.
 //! 2. A token's price is the weighted median over its pools, each voting for its price and for both
 //!    ends of its spread. A pool weighs what it has turned over, but no more than a multiple of the
 //!    funds that were seen to stay in it for a while; less while it is new, since others trade in
@@ -26,6 +26,7 @@ mod decimals;
 mod estimate;
 mod flow;
 mod median;
+mod net_trades;
 mod observation;
 mod pool;
 mod pool_list;
@@ -206,11 +207,11 @@ impl Oracle {
             at: self.clock.active_of(trade.time),
             ln: as_f64(right.raw).ln() - as_f64(left.raw).ln(),
             usd: usd.unwrap_or(LEAST_USD),
+            left_to_right: trade.base_bought != swapped,
         };
-        let left_to_right = trade.base_bought != swapped;
         let pool = self.pools.entry(key);
         let pool = pool.or_insert_with(|| PoolState::new(active));
-        pool.add(seen, left_to_right, active);
+        pool.add(seen, active);
         let listed = pool.listed;
         self.list(key, listed, self.clock.now());
         for mint in [trade.base.mint, trade.quote.mint] {

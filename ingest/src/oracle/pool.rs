@@ -1,15 +1,19 @@
 //! One pool: its last trades, what it weighs, and whether it agrees with the others.
 
+use std::ops::Range;
+
 use perijove_core::Pubkey;
 
 use crate::oracle::clock::Now;
 use crate::oracle::flow::{Flow, Funds};
 use crate::oracle::median::{Vote, median_and_spread, quantile};
+use crate::oracle::net_trades::{merge, net, opposed};
 use crate::oracle::observation::Observation;
 use crate::oracle::rhythm::Rhythm;
 use crate::oracle::window::Window;
 
-/// Trades remembered, and most of one slot, so that no slot displaces the others.
+/// Trades remembered, and most of one slot, so that no slot displaces the others. A slot that has
+/// begun is kept whole, even beyond the former.
 const KEPT: usize = 48;
 const OF_A_SLOT: usize = 6;
 
@@ -73,13 +77,17 @@ pub(super) struct PoolTrade {
     pub(super) ln: f64,
     /// What it was worth.
     pub(super) usd: f64,
+    /// Whether the trader took the left.
+    pub(super) left_to_right: bool,
 }
 
 /// The state of a pool.
 #[derive(Clone, Debug)]
 pub(super) struct PoolState {
-    /// In the order of their slots.
+    /// In the order of their slots. Of all but the open one, what was left of them.
     seen: Vec<PoolTrade>,
+    /// The slot that trades were last added to.
+    open: u64,
     flow: Flow,
     window: Window,
     first: f64,
@@ -106,6 +114,7 @@ impl PoolState {
     pub(super) fn new(active: f64) -> Self {
         Self {
             seen: Vec::new(),
+            open: 0,
             flow: Flow::default(),
             window: Window::default(),
             first: active,
@@ -116,37 +125,71 @@ impl PoolState {
         }
     }
 
-    /// `left_to_right` is whether the trader took the left.
-    pub(super) fn add(&mut self, seen: PoolTrade, left_to_right: bool, active: f64) {
-        self.flow.add(seen.slot, seen.usd, left_to_right, active);
+    pub(super) fn add(&mut self, seen: PoolTrade, active: f64) {
+        self.flow
+            .add(seen.slot, seen.usd, seen.left_to_right, active);
         self.window.add(seen.usd, active);
         self.rhythm.note(seen.slot, seen.usd, seen.at);
-        let place = self.seen.partition_point(|known| known.slot <= seen.slot);
-        let of_slot = self.seen.iter().take(place).rev();
-        let of_slot = of_slot.take_while(|known| known.slot == seen.slot).count();
-        if of_slot >= OF_A_SLOT {
-            let slot = self.seen.get_mut(place - of_slot..place);
-            let least = slot
-                .into_iter()
-                .flatten()
-                .min_by(|one, other| one.usd.total_cmp(&other.usd));
-            if let Some(least) = least.filter(|least| least.usd < seen.usd) {
-                *least = seen;
-            }
+        if seen.slot != self.open {
+            self.close();
+        }
+        self.open = seen.slot;
+        let trades = self.of_slot(seen.slot);
+        if trades.is_empty() && !self.make_room(seen.slot) {
             return;
         }
-        if self.seen.len() >= KEPT {
-            if place == 0 {
-                return;
-            }
-            self.seen.remove(0);
-            self.seen.insert(place - 1, seen);
-        } else {
-            self.seen.insert(place, seen);
-        }
-        if of_slot == 0 {
+        let trades = self.of_slot(seen.slot);
+        if trades.is_empty() {
             self.fresh = self.fresh.saturating_add(1);
         }
+        let full = trades.len() >= OF_A_SLOT;
+        self.seen.insert(trades.end, seen);
+        if full {
+            merge(&mut self.seen, trades.start..trades.end + 1);
+        }
+    }
+
+    /// Where the trades of a slot are.
+    fn of_slot(&self, slot: u64) -> Range<usize> {
+        let start = self.seen.partition_point(|known| known.slot < slot);
+        let count = self.seen.iter().skip(start);
+        let count = count.take_while(|known| known.slot == slot).count();
+        start..start + count
+    }
+
+    /// Forgets whole slots until there is room for another. False if that one is older than they.
+    fn make_room(&mut self, slot: u64) -> bool {
+        while self.seen.len() >= KEPT
+            && let Some(oldest) = self.seen.first().map(|seen| seen.slot)
+        {
+            if slot < oldest {
+                return false;
+            }
+            let oldest = self.of_slot(oldest);
+            self.seen.drain(oldest);
+        }
+        true
+    }
+
+    /// Keeps of the slot that trades were last added to what is left of them.
+    fn close(&mut self) {
+        let open = self.of_slot(self.open);
+        if let Some(left) = self.net_of(open.clone()) {
+            self.seen.splice(open, left);
+        }
+    }
+
+    /// What is left of the trades of a slot once opposing ones have cancelled out. `None` if none
+    /// oppose each other.
+    fn net_of(&self, slot: Range<usize>) -> Option<Vec<PoolTrade>> {
+        let trades = self.seen.get(slot.clone())?;
+        if !opposed(trades) {
+            return None;
+        }
+        let before = self.seen.get(..slot.start)?;
+        let after = self.seen.get(slot.end..)?;
+        let others = self.price_of(&[before, after]).map(|price| price.ln);
+        Some(net(trades, others))
     }
 
     /// When it was last traded in, in active time.
@@ -183,13 +226,26 @@ impl PoolState {
         self.rhythm.wakeful(taken, active)
     }
 
-    /// Its price. None before the first trade.
+    /// Its price. None before the first trade that was not undone in its slot.
     pub(super) fn price(&self) -> Option<PoolPrice> {
+        let open = self.of_slot(self.open);
+        let Some(left) = self.net_of(open.clone()) else {
+            return self.price_of(&[&self.seen]);
+        };
+        let (before, after) = (self.seen.get(..open.start)?, self.seen.get(open.end..)?);
+        self.price_of(&[before, &left, after])
+    }
+
+    /// The price by these trades, each part of which has whole slots.
+    fn price_of(&self, parts: &[&[PoolTrade]]) -> Option<PoolPrice> {
         let newest = self.last();
         let half = (2.0 * self.rhythm.pause()).clamp(1_600.0, 120_000.0);
         // The price, the worth, and the time of each slot.
         let mut slots: Vec<(f64, f64, f64)> = Vec::with_capacity(KEPT);
-        for trades in self.seen.chunk_by(|one, other| one.slot == other.slot) {
+        let of_slots = parts
+            .iter()
+            .flat_map(|part| part.chunk_by(|one, other| one.slot == other.slot));
+        for trades in of_slots {
             let mut votes: [Vote; OF_A_SLOT] = [(0.0, 0.0); OF_A_SLOT];
             for (vote, seen) in votes.iter_mut().zip(trades) {
                 *vote = (seen.ln, seen.usd);

@@ -21,6 +21,7 @@ mod day;
 mod dollar;
 mod messages;
 mod pools;
+mod round_trips;
 mod scene;
 mod thin;
 mod truth;

@@ -57,6 +57,46 @@ fn a_crash_of_forty_percent_in_a_minute_is_followed_within_seconds() {
 }
 
 #[test]
+fn a_crash_is_followed_where_everybody_trades_both_ways() {
+    // As an exchange does that quotes without regard to what was traded.
+    let mut random = fastrand::Rng::with_seed(22);
+    let mut scene = Scene::honest();
+    let (mut worst, mut reached): (f64, _) = (0.0, None);
+    for round in 0..600_u32 {
+        let truth = 2.0 * 0.6_f64.powf(f64::from(round.clamp(300, 450) - 300) / 150.0);
+        for pool in 0..4 {
+            for _ in 0..random.u32(0..6) {
+                let price = truth * (1.0 + 0.001 * (random.f64() - 0.5));
+                let usd = 50.0 + 2_000.0 * random.f64().powi(3);
+                scene.swap(
+                    address(40 + pool),
+                    A,
+                    USDC,
+                    usd / price,
+                    price,
+                    random.bool(),
+                );
+            }
+        }
+        for (pool, quote) in [(1, USDC), (2, USDT)] {
+            scene.swap(address(pool), WSOL, quote, 3.0, 150.0, round % 3 == 0);
+        }
+        scene.next_slot();
+        let price = scene.price(A);
+        worst = worst.max((price / truth - 1.0).abs());
+        if round >= 450 && reached.is_none() && (price / 1.2 - 1.0).abs() < 0.005 {
+            reached = Some(i64::from(round - 450) * SLOT_TIME);
+        }
+    }
+    println!(
+        "the same with trades both ways: worst error {:.2} %, reached after {reached:?} ms",
+        worst * 100.0
+    );
+    assert!(worst < 0.05, "{worst}");
+    assert!(reached.unwrap() <= 4_000, "{reached:?}");
+}
+
+#[test]
 fn a_gap_of_forty_percent_is_followed_within_seconds() {
     let mut scene = Scene::honest();
     for round in 0..750 {
