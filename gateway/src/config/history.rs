@@ -19,7 +19,8 @@ pub struct History {
     /// The longest pause.
     pub longest_pause: Duration,
     /// Maximum number of such questions per second that find nothing, whatever they ask for; up to
-    /// ten seconds' worth at once. Beyond that the first answer is returned, and not kept.
+    /// ten seconds' worth at once, the last half of it for clients that found most of what they asked
+    /// for. Beyond that the first answer is returned, and not kept.
     pub misses_per_second: u32,
 }
 

@@ -93,7 +93,7 @@ impl Dispatch<'_, RpcCall<'_>> {
         self.operation
             .memory
             .archives
-            .take(per_second, Instant::now())
+            .take(self.context.client, per_second, Instant::now())
     }
 
     /// What an answer leaves open that another upstream may know.
@@ -195,7 +195,8 @@ impl Dispatch<'_, RpcCall<'_>> {
             metrics.history(self.operation.class.method, finding.label());
         }
         if asked.attempts == 0 || finding == ArchiveAnswer::Found {
-            self.operation.memory.archives.give_back();
+            let client = self.context.client;
+            self.operation.memory.archives.give_back(client);
         }
         if asked.attempts > 0 {
             self.remember(&doubt.lack, finding, rest.as_ref());
