@@ -56,7 +56,7 @@ impl DatabaseWriter {
                 Ok(Err(error)) => Some(error),
                 Err(_elapsed) => None,
             };
-            permit.fail();
+            permit.fail_with(error.as_ref().and_then(DatabaseError::answer));
             self.complain(error.as_ref());
             rest(&mut pause).await;
         }
@@ -90,7 +90,7 @@ impl DatabaseWriter {
                 Ok(Err(error)) => Some(error),
                 Err(_elapsed) => None,
             };
-            permit.fail();
+            permit.fail_with(error.as_ref().and_then(DatabaseError::answer));
             self.complain(error.as_ref());
             rest(&mut pause).await;
         }

@@ -1,5 +1,6 @@
 //! Health of the program, for people and for service managers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -47,7 +48,18 @@ impl Health {
     }
 
     /// Why no messages are being stored; `None` if they are, or would be.
-    pub(super) fn not_ready(&self) -> Option<&'static str> {
+    pub(super) fn not_ready(&self) -> Option<Cow<'static, str>> {
+        if self.database.state() == BreakerState::Open
+            && !*self.stopping.borrow()
+            && self.source.read().is_some()
+            && let Some(answer) = self.database.refusal()
+        {
+            return Some(format!("the database refuses: {answer}").into());
+        }
+        self.not_ready_otherwise().map(Cow::Borrowed)
+    }
+
+    fn not_ready_otherwise(&self) -> Option<&'static str> {
         if *self.stopping.borrow() {
             Some("shutting down")
         } else if self.source.read().is_none() {

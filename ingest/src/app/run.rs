@@ -226,7 +226,8 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
     let progress = ProgressReport::new("replay", "messages", length, ProgressOutput::Log);
     let metrics = services.metrics.clone();
     let look = || (read.load(Ordering::Relaxed), metrics.messages());
-    let ran = with_progress(services.run(context, source), &progress, look).await;
+    let running = Box::pin(services.run(context, source));
+    let ran = with_progress(running, &progress, look).await;
     if let Some(price_publisher) = price_publisher {
         price_publisher.end().await;
     }

@@ -17,6 +17,8 @@ pub(super) struct SharedBreaker {
     breaker: Mutex<Breaker>,
     shown: watch::Sender<BreakerState>,
     gauge: IntGauge,
+    /// What the sink answered when it failed last. None if it did not.
+    refusal: Mutex<Option<String>>,
 }
 
 /// Permission for one call. Dropped without a result, it does not count for or against the sink.
@@ -29,7 +31,13 @@ impl SharedBreaker {
             breaker: Mutex::new(Breaker::new(settings)),
             shown: watch::Sender::new(BreakerState::Closed),
             gauge,
+            refusal: Mutex::default(),
         }
+    }
+
+    /// What the sink answered when it failed last. None if it did not answer.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().clone()
     }
 
     pub(super) fn state(&self) -> BreakerState {
@@ -77,6 +85,14 @@ impl Permit<'_> {
         if let Some(breaker) = self.0.take() {
             breaker.with(Breaker::success);
         }
+    }
+
+    /// It failed with an answer, if with one.
+    pub(super) fn fail_with(self, answer: Option<String>) {
+        if let Some(breaker) = self.0 {
+            *breaker.refusal.lock() = answer;
+        }
+        self.fail();
     }
 
     pub(super) fn fail(mut self) {

@@ -15,6 +15,7 @@ use perijove_ingest::sink::database::{
     CommitOutcome, Database, DatabaseError, DeadLetterFilter, RowBatch, StoredTick, TickQuery,
 };
 use perijove_ingest::sink::tick::Tick;
+use sqlx::Connection as _;
 
 use crate::scene::{batch, on_both, open, records};
 
@@ -719,6 +720,91 @@ async fn a_partition_that_another_process_has_dropped_is_made_again() {
         assert_eq!(stored(&run).await.len(), again.ticks.len());
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_row_that_a_check_or_a_trigger_refuses_is_refused() {
+    crate::scene::on_postgres(async |settings: config::Database| {
+        let database = open(&settings).await;
+        let mut lane = database.claim("group", "topic", 0).await.unwrap();
+        let url = settings.url.expose().to_string();
+        let other = sqlx::PgPool::connect(&url).await.unwrap();
+        let run = async |statement: &'static str| {
+            sqlx::raw_sql(statement).execute(&other).await.unwrap();
+        };
+        for (make, unmake) in [
+            (
+                "ALTER TABLE dex_trades ADD CONSTRAINT nothing CHECK (slot < 0)",
+                "ALTER TABLE dex_trades DROP CONSTRAINT nothing",
+            ),
+            (
+                "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql
+                 AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$;
+                 CREATE TRIGGER nothing BEFORE INSERT ON dex_trades
+                 FOR EACH ROW EXECUTE FUNCTION nothing()",
+                "DROP FUNCTION nothing() CASCADE",
+            ),
+            (
+                "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql
+                 AS $$ BEGIN RAISE check_violation; END $$;
+                 CREATE TRIGGER nothing BEFORE INSERT ON dex_trades
+                 FOR EACH ROW EXECUTE FUNCTION nothing()",
+                "DROP FUNCTION nothing() CASCADE",
+            ),
+        ] {
+            run(make).await;
+            let refused = database.commit(&mut lane, &of_day(1)).await;
+            assert!(
+                matches!(refused, Err(DatabaseError::Refused(_))),
+                "{make}: {refused:?}"
+            );
+            run(unmake).await;
+        }
+        assert!(database.commit(&mut lane, &of_day(1)).await.unwrap().new > 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_of_a_time_when_the_server_was_read_only_are_given_up() {
+    crate::scene::on_postgres(async |settings: config::Database| {
+        let database = open(&settings).await;
+        let mut lane = database.claim("group", "topic", 0).await.unwrap();
+        let url = settings.url.expose().to_string();
+        let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+        read_only(&mut other, "SET default_transaction_read_only = on").await;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .execute(&mut other)
+        .await
+        .unwrap();
+        let mut refused = database.commit(&mut lane, &of_day(1)).await;
+        for _ in 0..10 {
+            if matches!(&refused, Err(error) if error.to_string().contains("25006")) {
+                break;
+            }
+            refused = database.commit(&mut lane, &of_day(1)).await;
+        }
+        let refused = refused.unwrap_err();
+        let answer = refused.answer().unwrap();
+        assert!(
+            answer.contains("read-only") && answer.contains("25006"),
+            "{answer}"
+        );
+        read_only(&mut other, "RESET default_transaction_read_only").await;
+        assert!(database.commit(&mut lane, &of_day(1)).await.unwrap().new > 0);
+    })
+    .await;
+}
+
+/// Changes a setting of the database.
+async fn read_only(connection: &mut sqlx::PgConnection, to: &str) {
+    let statement =
+        format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {to}', current_database()); END $$");
+    let run = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+    run.execute(connection).await.unwrap();
 }
 
 #[tokio::test]

@@ -91,15 +91,41 @@ impl DatabaseError {
         }
     }
 
-    /// Whether there was no partition for a row: another process has dropped it.
-    pub(super) fn lacks_partition(&self) -> bool {
+    /// What the database answers. `None` if it does not.
+    pub fn answer(&self) -> Option<String> {
+        if let Self::Opening { cause, .. } = self {
+            return cause.answer();
+        }
+        let (Self::Unavailable(error) | Self::Refused(error)) = self else {
+            return None;
+        };
+        let said = error.as_database_error()?;
+        let message = said.message();
+        Some(match said.code() {
+            Some(code) if code.len() == 5 => format!("{message} [SQLSTATE {code}]"),
+            _ => message.to_owned(),
+        })
+    }
+
+    /// Whether other connections of the same time may be of no more use: the server was read-only,
+    /// stopped, or another one. Not after a conflict with another transaction.
+    pub(super) fn is_of_the_connection(&self) -> bool {
         let Self::Unavailable(error) = self else {
             return false;
         };
-        let code = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code);
-        code.as_deref() == Some(NO_PARTITION)
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => false,
+            sqlx::Error::Database(error) => {
+                let code = error.code();
+                !code.is_some_and(|code| code.starts_with(CONFLICT))
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether there was no partition for a row: another process has dropped it.
+    pub(super) fn lacks_partition(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if lacks_partition(error))
     }
 
     /// The label in metrics.
@@ -117,12 +143,26 @@ impl DatabaseError {
     }
 }
 
-/// Classes of SQLSTATE that say something about the rows: data exceptions, broken constraints,
-/// limits of the program.
-const OF_THE_ROWS: [&str; 3] = ["22", "23", "54"];
+/// The class of SQLSTATE of transactions that were taken back in favour of others.
+const CONFLICT: &str = "40";
 
-/// No partition for a row, which somebody has dropped in the meantime.
-const NO_PARTITION: &str = "23514";
+/// Classes of SQLSTATE that say something about the rows: triggered actions, data exceptions, broken
+/// constraints, external routines, the check option of a view, limits of the program, and what
+/// functions raise, such as triggers.
+const OF_THE_ROWS: [&str; 8] = ["09", "22", "23", "27", "38", "44", "54", "P0"];
+
+/// A row that a CHECK constraint refuses, or that no partition is for.
+const CHECK_VIOLATION: &str = "23514";
+
+/// Whether there was no partition for a row, which somebody has dropped in the meantime. A CHECK
+/// constraint would be named, and a trigger names no table.
+fn lacks_partition(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|said| {
+        said.code().as_deref() == Some(CHECK_VIOLATION)
+            && said.table().is_some()
+            && said.constraint().is_none()
+    })
+}
 
 /// The same in SQLite: a constraint, too long, of a wrong type.
 const OF_THE_ROWS_IN_SQLITE: [i32; 3] = [19, 18, 20];
@@ -133,7 +173,8 @@ impl From<sqlx::Error> for DatabaseError {
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code);
         let of_the_rows = match code.as_deref() {
-            Some(NO_PARTITION) | None => matches!(error, sqlx::Error::Encode(_)),
+            None => matches!(error, sqlx::Error::Encode(_)),
+            Some(_) if lacks_partition(&error) => false,
             Some(code) if code.len() == 5 => {
                 OF_THE_ROWS.iter().any(|class| code.starts_with(class))
             }

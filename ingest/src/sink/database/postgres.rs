@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{PgConnection, Row};
+use tokio::time::Instant;
 
 use crate::config;
 use crate::sink::database::{CommitOutcome, Committed, DatabaseError, Lane, RowBatch};
@@ -29,6 +30,9 @@ pub struct Postgres {
     pool: PgPool,
     /// Partitions of tables that are known to be there.
     partitions: Arc<Mutex<HashSet<(&'static str, i64)>>>,
+    /// Connections from before then are given up: the server could not do with one of them what it
+    /// was asked, as after a failover to one that was read-only.
+    given_up: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Postgres {
@@ -56,14 +60,36 @@ impl Postgres {
         if let Some(password) = &settings.password {
             options = options.password(password.expose());
         }
+        let given_up: Arc<Mutex<Option<Instant>>> = Arc::default();
+        let before = Arc::clone(&given_up);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.connect)
             .max_lifetime(Duration::from_hours(1))
+            .before_acquire(move |_, connection| {
+                let begun = Instant::now().checked_sub(connection.age);
+                let kept = before.lock().is_none_or(|before| begun > Some(before));
+                Box::pin(async move { Ok(kept) })
+            })
             .connect_with(options)
             .await?;
         let partitions = Arc::default();
-        Ok(Self { pool, partitions })
+        Ok(Self {
+            pool,
+            partitions,
+            given_up,
+        })
+    }
+
+    /// Gives up all connections after an error that may be of the connection.
+    fn noted<T>(&self, done: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        if done
+            .as_ref()
+            .is_err_and(DatabaseError::is_of_the_connection)
+        {
+            *self.given_up.lock() = Some(Instant::now());
+        }
+        done
     }
 
     /// Whether it answers.
@@ -73,6 +99,15 @@ impl Postgres {
     }
 
     pub(super) async fn claim(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Lane, DatabaseError> {
+        self.noted(self.try_claim(group, topic, partition).await)
+    }
+
+    async fn try_claim(
         &self,
         group: &str,
         topic: &str,
@@ -116,6 +151,14 @@ impl Postgres {
     }
 
     pub(super) async fn commit(
+        &self,
+        lane: &mut Lane,
+        batch: &RowBatch,
+    ) -> Result<Committed, DatabaseError> {
+        self.noted(Box::pin(self.try_commit(lane, batch)).await)
+    }
+
+    async fn try_commit(
         &self,
         lane: &mut Lane,
         batch: &RowBatch,
