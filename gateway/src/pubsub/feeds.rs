@@ -10,6 +10,7 @@ pub(super) mod move_cause;
 mod placed;
 mod sockets;
 mod unserved;
+mod unserved_signatures;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +27,7 @@ use self::move_cause::MoveCause;
 use self::placed::PlacedTopic;
 pub(super) use self::sockets::Feeds;
 use self::sockets::KnownSocket;
-use self::unserved::UnservedSignatures;
+use self::unserved_signatures::UnservedSignatures;
 use super::feed_command::FeedCommand;
 use super::hub::Hub;
 use super::repair;

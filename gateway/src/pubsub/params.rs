@@ -1,17 +1,20 @@
 //! The parameters of a subscription, checked as Agave checks them, and their canonical form:
 //! clients with equal subscriptions share one.
 
-use std::borrow::Cow;
-
 use perijove_core::{Commitment, Pubkey, Signature};
 use serde_json::{Map, Value, json};
 
+use self::values::{
+    arguments, between, commitment, config, describe, flag, ignored, invalid, key, slice, text,
+    whole, word,
+};
 use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
 
 mod filters;
 #[cfg(test)]
 mod tests;
+mod values;
 
 const ACCOUNT_ENCODINGS: [&str; 5] = ["binary", "base58", "base64", "jsonParsed", "base64+zstd"];
 const BLOCK_ENCODINGS: [&str; 5] = ["binary", "base64", "base58", "json", "jsonParsed"];
@@ -95,183 +98,6 @@ pub(super) fn subscription_id(params: Option<&[u8]>) -> Result<u64, RpcError> {
             "Invalid params: invalid type: {text}, expected u64."
         ))
     })
-}
-
-fn arguments(params: Option<&[u8]>) -> Result<Vec<Value>, RpcError> {
-    let Some(params) = params else {
-        return Ok(Vec::new());
-    };
-    serde_json::from_slice(params)
-        .map_err(|_object| RpcError::new(-32602, "`params` should be an array"))
-}
-
-fn invalid(message: impl Into<Cow<'static, str>>) -> RpcError {
-    RpcError {
-        code: -32602,
-        message: message.into(),
-        data: None,
-    }
-}
-
-fn between(params: &[Value], least: usize, most: usize) -> Result<(), RpcError> {
-    if params.len() < least {
-        return Err(invalid(format!(
-            "`params` should have at least {least} argument(s)"
-        )));
-    }
-    if params.len() > most {
-        let expected = if least == most {
-            format!("Invalid parameters: Expected {most} parameters.")
-        } else {
-            format!("Invalid parameters: Expected from {least} to {most} parameters.")
-        };
-        return Err(RpcError {
-            data: Some(format!("\"Got: {}\"", params.len()).into()),
-            ..invalid(expected)
-        });
-    }
-    Ok(())
-}
-
-/// A value as serde's errors describe it.
-fn describe(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(value) => format!("boolean `{value}`"),
-        Value::Number(number) if number.is_f64() => format!("floating point `{number}`"),
-        Value::Number(number) => format!("integer `{number}`"),
-        Value::String(text) => format!("string {text:?}"),
-        Value::Array(_) => "sequence".to_owned(),
-        Value::Object(_) => "map".to_owned(),
-    }
-}
-
-fn text(value: Option<&Value>) -> Result<&str, RpcError> {
-    match value {
-        Some(Value::String(text)) => Ok(text),
-        other => {
-            let found = describe(other.unwrap_or(&Value::Null));
-            Err(invalid(format!(
-                "Invalid params: invalid type: {found}, expected a string."
-            )))
-        }
-    }
-}
-
-/// The configuration that may follow the subject. Members that are null count as absent, and
-/// unknown ones are ignored, as by a node.
-fn config(params: &[Value]) -> Result<Map<String, Value>, RpcError> {
-    match params.get(1) {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(config)) => Ok(config
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()),
-        Some(other) => Err(invalid(format!(
-            "Invalid params: invalid type: {}, expected a configuration.",
-            describe(other)
-        ))),
-    }
-}
-
-/// An unknown level counts as absent, which means finalized.
-fn commitment(config: &Map<String, Value>) -> Commitment {
-    let named = config.get("commitment").and_then(Value::as_str);
-    named.and_then(Commitment::parse).unwrap_or_default()
-}
-
-fn word(
-    config: &Map<String, Value>,
-    key: &str,
-    known: &[&str],
-    default: &str,
-) -> Result<String, RpcError> {
-    let Some(value) = config.get(key) else {
-        return Ok(default.to_owned());
-    };
-    let word = text(Some(value))?;
-    if known.contains(&word) {
-        return Ok(word.to_owned());
-    }
-    let quoted: Vec<_> = known.iter().map(|word| format!("`{word}`")).collect();
-    Err(invalid(format!(
-        "Invalid params: unknown variant `{word}`, expected one of {}.",
-        quoted.join(", ")
-    )))
-}
-
-fn flag(config: &Map<String, Value>, key: &str) -> Result<bool, RpcError> {
-    match config.get(key) {
-        None => Ok(false),
-        Some(Value::Bool(flag)) => Ok(*flag),
-        Some(other) => Err(invalid(format!(
-            "Invalid params: invalid type: {}, expected a boolean.",
-            describe(other)
-        ))),
-    }
-}
-
-/// A number without sign and fraction, of the type that a node has for it.
-fn whole(value: &Value, expected: &str) -> Result<u64, RpcError> {
-    let number = match expected {
-        "u8" => value.as_u64().filter(|number| *number <= u8::MAX.into()),
-        _ => value.as_u64(),
-    };
-    number.ok_or_else(|| {
-        // A number, but none of these.
-        let wrong = if value.is_i64() || value.is_u64() {
-            "value"
-        } else {
-            "type"
-        };
-        invalid(format!(
-            "Invalid params: invalid {wrong}: {}, expected {expected}.",
-            describe(value)
-        ))
-    })
-}
-
-/// A node ignores it, but reads it.
-fn ignored(config: &Map<String, Value>) -> Result<(), RpcError> {
-    let slot = config.get("minContextSlot");
-    slot.map_or(Ok(()), |slot| whole(slot, "u64").map(drop))
-}
-
-/// As an object, or as a list of its two members.
-fn slice(config: &Map<String, Value>) -> Result<Option<Value>, RpcError> {
-    let (offset, length) = match config.get("dataSlice") {
-        None => return Ok(None),
-        Some(Value::Object(slice)) => {
-            let member = |key| {
-                let missing = || invalid(format!("Invalid params: missing field `{key}`."));
-                slice.get(key).ok_or_else(missing)
-            };
-            (member("offset")?, member("length")?)
-        }
-        Some(Value::Array(members)) => match members.as_slice() {
-            [offset, length] => (offset, length),
-            members => {
-                return Err(invalid(format!(
-                    "Invalid params: invalid length {}, expected struct UiDataSliceConfig with 2 elements.",
-                    members.len()
-                )));
-            }
-        },
-        Some(other) => {
-            return Err(invalid(format!(
-                "Invalid params: invalid type: {}, expected struct UiDataSliceConfig.",
-                describe(other)
-            )));
-        }
-    };
-    let (offset, length) = (whole(offset, "usize")?, whole(length, "usize")?);
-    Ok(Some(json!({ "offset": offset, "length": length })))
-}
-
-fn key<T: std::str::FromStr>(text: &str, thing: &str) -> Result<(), RpcError> {
-    let wrong = |_| invalid(format!("Invalid Request: Invalid {thing} provided"));
-    text.parse::<T>().map(drop).map_err(wrong)
 }
 
 fn spelled(

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::feed_status::FeedStatus;
 use super::move_cause::MoveCause;
 use super::placed::PlacedTopic;
-use super::unserved::UnservedSignatures;
+use super::unserved_signatures::UnservedSignatures;
 use crate::pubsub::hub::Hub;
 use crate::pubsub::topic::Topic;
 use crate::pubsub::upstream_socket::messages::{SocketOrder, SocketReport};

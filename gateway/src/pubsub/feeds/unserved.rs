@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::sockets::Feeds;
@@ -20,15 +19,6 @@ const AFTER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(2);
 /// The same after a call that was refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
-
-/// When signatures are looked up, and which are next.
-#[derive(Debug, Default)]
-pub(super) struct UnservedSignatures {
-    again_at: Option<Instant>,
-    /// The last topic that was looked up.
-    last: u64,
-    call: Option<JoinHandle<bool>>,
-}
 
 impl Feeds {
     /// Looks up what waits, a call's worth at a time.

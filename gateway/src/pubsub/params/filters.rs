@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{describe, invalid, whole};
+use super::values::{describe, invalid, whole};
 use crate::jsonrpc::RpcError;
 
 /// Most filters of a program subscription.
