@@ -115,7 +115,7 @@ mod tests {
         let four = [192, 0, 2, 1, 10, 0, 0, 1, 0, 80, 0, 81];
         let with_a_field = [&four[..], &[0x04, 0, 1, 7]].concat();
         // As long as can be: the certificate of the client perhaps.
-        let field = [&[0x20, 0xff, 0xf0][..], &[7; 0xfff0]].concat();
+        let field = [&[0x20, 0xff, 0xf0][..], &vec![7; 0xfff0]].concat();
         let with_much = [&four[..], &field].concat();
         let mut six = [0; 36];
         six[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
