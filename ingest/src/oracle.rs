@@ -30,6 +30,7 @@ mod net_trades;
 mod observation;
 mod pool;
 mod pool_list;
+mod pool_trade;
 mod pricing;
 mod rhythm;
 mod stablecoins;
@@ -50,7 +51,8 @@ pub use token::MOST_UNCERTAIN;
 
 use anchor::{Anchors, pegged};
 use clock::StreamClock;
-use pool::{PoolKey, PoolState, PoolTrade};
+use pool::{PoolKey, PoolState};
+use pool_trade::PoolTrade;
 use token::TokenState;
 
 /// The least that is given and taken in a trade that counts, in dollars.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::oracle::median::{Vote, quantile};
-use crate::oracle::pool::PoolTrade;
+use crate::oracle::pool_trade::PoolTrade;
 
 /// A smaller share of a slot's turnover is a rounding error.
 const NOTHING: f64 = 1e-9;

@@ -3,7 +3,8 @@
 use perijove_core::Pubkey;
 
 use crate::oracle::decimals::Decimals;
-use crate::oracle::pool::{PoolKey, PoolTrade};
+use crate::oracle::pool::PoolKey;
+use crate::oracle::pool_trade::PoolTrade;
 use crate::oracle::window::Window;
 
 /// Pools of one token that are considered: so many for SOL or a stablecoin, and for others.
