@@ -44,6 +44,10 @@ const REPLAY: &str = "replay";
 /// How long to wait before an unavailable database is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long leaving the group may take, once what was read has been stored or the grace period is
+/// over. The client waits for brokers, however long they are stuck.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// Why it ended unexpectedly.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
@@ -126,12 +130,15 @@ fn start(chosen: &ConfigArgs, recording: Option<&Path>) -> Result<(), RunError> 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let ran = runtime.block_on(async {
         match recording {
             Some(file) => Box::pin(store_recording(&config, file)).await,
             None => Box::pin(follow(&config, chosen.config.as_deref(), loaded.files)).await,
         }
-    })
+    });
+    // A name that is being looked up, for instance, holds up nobody.
+    runtime.shutdown_timeout(LEAVING);
+    ran
 }
 
 /// What both ways of running share.
@@ -270,16 +277,20 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         let source = kafka::start(&kafka, subscription, metrics.clone())?;
         let control = source.control().clone();
         let mut next = None;
+        let left = when_left(services.stopping.clone(), config.shutdown.grace);
         let ran = {
             let mut running = pin!(services.run(context.clone(), source));
+            let renewal = async {
+                let settings = renewed(credentials.as_mut()).await;
+                tracing::info!("credentials or certificates have changed; reconnecting to Kafka");
+                next = Some(settings);
+                control.stop();
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 ran = &mut running => ran,
-                settings = renewed(credentials.as_mut()) => {
-                    tracing::info!("credentials or certificates have changed; reconnecting to Kafka");
-                    next = Some(settings);
-                    control.stop();
-                    running.await
-                }
+                () = left => break Ok(()),
+                () = renewal => Ok(()),
             }
         };
         match next {
@@ -291,6 +302,15 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         price_publisher.end().await;
     }
     ran
+}
+
+/// Waits until the program has been asked to stop and has had the time for it.
+async fn when_left(mut stopping: watch::Receiver<bool>, grace: Duration) {
+    if stopping.wait_for(|told| *told).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    sleep(grace + LEAVING).await;
+    tracing::warn!("the Kafka client does not end; leaving without it");
 }
 
 /// The settings of Kafka once they change.
@@ -396,5 +416,23 @@ async fn database(
     tokio::select! {
         opened = opened => opened.map(Some),
         _told = stopping.wait_for(|told| *told) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_does_not_end_is_left_behind_after_the_grace_period() {
+        let grace = Duration::from_secs(5);
+        let (told, stopping) = watch::channel(false);
+        let day = Duration::from_hours(24);
+        let early = tokio::time::timeout(day, when_left(stopping.clone(), grace)).await;
+        assert!(early.is_err());
+        told.send_replace(true);
+        let begun = Instant::now();
+        when_left(stopping, grace).await;
+        assert_eq!(begun.elapsed(), grace + LEAVING);
     }
 }
