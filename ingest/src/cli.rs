@@ -131,7 +131,10 @@ pub enum ResetTarget {
 fn reset_target(text: &str) -> Result<ResetTarget, String> {
     match text.parse() {
         Ok(offset) if offset >= 0 => Ok(ResetTarget::Offset(offset)),
-        _ => start(text).map(ResetTarget::Start),
+        _ => {
+            let start = start(text).map(ResetTarget::Start);
+            start.map_err(|told| format!("{told}; or an offset, up to {}", i64::MAX))
+        }
     }
 }
 

@@ -313,6 +313,11 @@ async fn offsets_are_shown_and_set_where_they_are_kept_and_kafka_is_told() {
     assert_eq!(lag[..3], ["3", "10", "7"]);
     assert!(lag[3].ends_with('s'), "{lag:?}");
 
+    let (well, said) = settings.run(&["record", "nope/x.rec"]).await;
+    assert!(
+        !well && said.contains("cannot write nope/x.rec: "),
+        "{said}"
+    );
     let (well, said) = settings.run(&reset("11")).await;
     assert!(!well && said.contains("0 to 10"), "{said}");
     let dry = [&reset("latest")[..], &["--dry-run"]].concat();
@@ -321,7 +326,10 @@ async fn offsets_are_shown_and_set_where_they_are_kept_and_kafka_is_told() {
     let (well, said) = settings
         .run(&["offsets", "reset", "--to", "0", "--partition", "2"])
         .await;
-    assert!(!well && said.contains("no such partition"), "{said}");
+    assert!(
+        !well && said.contains("no such partition: --partition 2"),
+        "{said}"
+    );
     assert_eq!(settings.row(&shown).await, ["3", "3", "0", "10"]);
 
     kafka.lose_before(TOPIC, 1, 5).await;

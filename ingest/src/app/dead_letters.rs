@@ -52,8 +52,14 @@ pub(super) fn list(what: &ListDeadLettersArgs) -> Exit {
             most: what.most,
             ..DeadLetterFilter::default()
         };
-        for letter in database.dead_letter_summaries(&filter).await? {
-            say(&line(&letter));
+        let letters = database.dead_letter_summaries(&filter).await?;
+        for letter in &letters {
+            say(&line(letter));
+        }
+        if letters.is_empty()
+            && let Some(class) = &what.class
+        {
+            complain(&format!("there are none of the class {class}"));
         }
         Ok(Exit::Done)
     })
@@ -108,6 +114,12 @@ pub(super) fn replay(what: &ReplayDeadLettersArgs) -> Exit {
                     left += 1;
                 }
             }
+        }
+        if let Some(id) = what.id
+            && usable + left == 0
+        {
+            let told = format!("there is no dead letter {id} that has not been replayed");
+            return Err(Failure::Other(told));
         }
         say(&format!("{usable} replayed, {left} still cannot be used"));
         Ok(if left == 0 { Exit::Done } else { Exit::Failed })

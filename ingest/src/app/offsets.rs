@@ -151,9 +151,25 @@ fn targets(
         }
     }
     if targets.is_empty() {
-        return Err(Failure::Other("there is no such partition".to_owned()));
+        return Err(Failure::Other(nothing_meant(config, what)));
     }
     Ok(targets)
+}
+
+/// Which topic or partition there is not.
+fn nothing_meant(config: &Config, what: &ResetOffsetsArgs) -> String {
+    let topics: Vec<&str> = config.streams.iter().map(|one| &*one.topic).collect();
+    let topics = topics.join(", ");
+    match (&what.topic, what.partition) {
+        (Some(topic), _) if !config.streams.iter().any(|one| one.topic == *topic) => {
+            format!("there is no stream with --topic {topic}; there are {topics}")
+        }
+        (topic, Some(partition)) => {
+            let topics = topic.as_ref().unwrap_or(&topics);
+            format!("there is no such partition: --partition {partition} of {topics}")
+        }
+        (_, None) => format!("there is no such partition of {topics}"),
+    }
 }
 
 fn within(bounds: Watermarks, offset: i64, partition: &Partition) -> Result<i64, Failure> {

@@ -33,6 +33,11 @@ pub(super) fn record(what: &RecordArgs, clock: fn() -> UnixMillis) -> Exit {
                 say(&format!("{records} records are in {}", what.file.display()));
                 Exit::Done
             }
+            Err(failure @ Failure::File(_)) => {
+                let file = what.file.display();
+                complain(&format!("cannot write {file}: {failure}"));
+                Exit::Failed
+            }
             Err(failure) => {
                 complain(&failure.to_string());
                 Exit::Failed

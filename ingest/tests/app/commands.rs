@@ -275,6 +275,22 @@ async fn dead_letters_are_replayed_once_they_can_be_used() {
     assert!(replayed.out.contains("0 replayed"), "{}", replayed.out);
     assert_eq!(replayed.code, 1, "not all could be used");
 
+    let words = ["dead-letters", "replay", "--id", "999999"];
+    let none = command(folder.path(), &words).await;
+    assert!(
+        none.error.contains("no dead letter 999999"),
+        "{}",
+        none.error
+    );
+    assert_eq!(none.code, 1);
+    let words = ["dead-letters", "list", "--class", "nope"];
+    let none = command(folder.path(), &words).await;
+    assert!(
+        none.error.contains("none of the class nope"),
+        "{}",
+        none.error
+    );
+
     allow(folder.path(), &redis, "4MiB");
     let first = listed.split_whitespace().next().unwrap();
     let one = run(&["dead-letters", "replay", "--id", first]).await;

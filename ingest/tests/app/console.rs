@@ -41,6 +41,22 @@ async fn what_is_wrong_with_a_reference_is_said_before_anything_is_asked() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_is_named() {
+    let folder = TempDir::new().unwrap();
+    let conf = "database: {url: 'sqlite:x.db'}\nkafka: {brokers: ['127.0.0.1:9'], security: plaintext, group: {id: g}}\nstreams: [{topic: t, kind: trades}]\n";
+    std::fs::write(folder.path().join("ingest.yaml"), conf).unwrap();
+    for (words, told) in [(
+        &["offsets", "reset", "--to", "99999999999999999999"][..],
+        "or an offset, up to 9223372036854775807",
+    )] {
+        let words = [words, &["-c", "ingest.yaml"]].concat();
+        let said = command(folder.path(), &words).await;
+        assert_ne!(said.code, 0, "{words:?}");
+        assert!(said.error.contains(told), "{words:?}: {}", said.error);
+    }
+}
+
+#[tokio::test]
 async fn an_empty_password_counts_as_none() {
     let folder = TempDir::new().unwrap();
     let conf = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/ingest.yaml");
