@@ -371,6 +371,28 @@ async fn what_the_archive_has_is_remembered_though_it_lacks_the_rest() {
     assert_eq!(scene.hits(method), [2, 2]);
 }
 
+/// A node is asked once a minute where its history begins.
+#[tokio::test]
+async fn a_list_that_begins_late_tells_that_the_node_has_purged() {
+    let scene = Scene::new().await;
+    for (method, begin, until) in [
+        ("getBlocks", 100, OLDEST + 300),
+        ("getBlocksWithLimit", 200, 2),
+    ] {
+        let purged = json!([OLDEST + begin, OLDEST + begin + 1]);
+        let all = json!([OLDEST + 5, OLDEST + 6]);
+        scene.own.says(method, purged);
+        scene.paid.says(method, all);
+        let reply = scene.ask(method, &json!([OLDEST + 5, until])).await;
+        assert_eq!(reply.result()[0], OLDEST + 5, "{method}");
+    }
+    // The node is known to have less now.
+    scene.own.says("getBlockTime", json!(null));
+    scene.paid.says("getBlockTime", json!(1_700_000_000));
+    let reply = scene.ask("getBlockTime", &json!([OLDEST + 50])).await;
+    assert_eq!(reply.result(), 1_700_000_000);
+}
+
 /// The next blocks from a slot on, and the blocks up to a slot, are not one question.
 #[tokio::test]
 async fn what_a_limit_and_what_a_range_asks_for_is_remembered_apart() {
@@ -476,7 +498,7 @@ async fn within_its_own_range_the_own_node_is_believed() {
         ("getBlock", json!([there]), json!(null)),
         ("getBlockTime", json!([there]), json!(null)),
         ("getBlocks", json!([there, there + 1]), json!([])),
-        ("getBlocks", json!([OLDEST, BEGIN]), json!([OLDEST + 40])),
+        ("getBlocks", json!([OLDEST, BEGIN]), json!([OLDEST + 30])),
         ("getBlocksWithLimit", json!([there, 2]), json!([])),
         (
             "getBlockCommitment",

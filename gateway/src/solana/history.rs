@@ -58,6 +58,8 @@ pub struct HistoryGap {
     pub found: usize,
     /// Skipped slots explain the late beginning of the list as well as a short ledger.
     pub slight: bool,
+    /// Where the list begins, if that is so late that only a short ledger explains it.
+    pub begins: Option<Slot>,
     /// The refusal may be a different one in a moment.
     pub passing: bool,
     /// Hashes of what is missing, the same for every encoding and commitment.
@@ -146,6 +148,7 @@ impl History {
             place: params::place(self, params, view),
             found: 0,
             slight: false,
+            begins: None,
             passing,
             subjects: SmallVec::from_elem(params::subject(self, params), 1),
         })
@@ -162,6 +165,7 @@ impl History {
             place,
             found: 0,
             slight: false,
+            begins: None,
             passing: false,
             subjects: SmallVec::from_elem(params::subject(self, params), 1),
         })
@@ -176,6 +180,7 @@ impl History {
             place: HistoryPosition::From(Slot(start)),
             found,
             slight: missing <= SKIPPED_IN_A_ROW,
+            begins: (missing > SKIPPED_IN_A_ROW).then_some(Slot(first)),
             passing: false,
             subjects: SmallVec::from_elem(params::subject(self, params), 1),
         })
@@ -246,6 +251,7 @@ fn page(params: &[u8], cursor: &mut Cursor<'_>) -> Option<HistoryGap> {
         place: HistoryPosition::Anywhere,
         found,
         slight: false,
+        begins: None,
         passing: false,
         subjects: SmallVec::from_elem(params::subject(History::Page, params), 1),
     })
@@ -274,6 +280,7 @@ fn statuses(params: &[u8], mut cursor: Cursor<'_>) -> Option<HistoryGap> {
         place: HistoryPosition::Anywhere,
         found,
         slight: false,
+        begins: None,
         passing: false,
         subjects,
     })

@@ -121,6 +121,10 @@ impl Dispatch<'_, RpcCall<'_>> {
             return None;
         }
         let lack = self.lack(history, payload)?;
+        // It has purged since it was asked where its history begins.
+        if let Some(first) = lack.begins {
+            said_by.state().has_pruned(first);
+        }
         if self.is_believed(&lack, said_by) || !any_deeper(lack.word, lack.place) {
             return None;
         }
