@@ -274,6 +274,7 @@ impl Rejection {
     pub fn allow(&self) -> Option<&'static str> {
         match self {
             Self::ApiMethod { allowed } => Some(allowed),
+            Self::HttpMethod => Some("OPTIONS, POST"),
             _ => None,
         }
     }

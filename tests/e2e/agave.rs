@@ -39,6 +39,7 @@ async fn only_post_and_options_are_allowed() {
             )
             .await;
         assert_eq!(reply.status, 405, "{method}");
+        assert_eq!(reply.header("allow"), Some("OPTIONS, POST"), "{method}");
         assert_eq!(
             reply.text(),
             "Used HTTP Method is not allowed. POST or OPTIONS is required\n"
