@@ -86,14 +86,22 @@ impl Member {
     /// other one answers settles it for a minute, also if the whole cluster makes nothing final.
     fn is_late_in_finality(&self, slot: Slot, now: Instant) -> bool {
         let commitment = Commitment::Finalized;
+        let stand = self.live.stand();
+        // Nearly always: it is no further behind what the upstream itself has processed.
+        let usual = USUAL_FINALITY + FINALITY_LEAP;
+        let near = |head: SlotSighting| slot.lag_behind(head.slot) <= usual;
+        let heads = [Commitment::Processed, Commitment::Confirmed];
+        let head = heads.into_iter().find_map(|level| stand.seen(level));
+        if self.live.health() == Health::Healthy && head.is_some_and(near) {
+            return false;
+        }
         let lag = self.policy.health.exclude_lag.max(FINALITY_LEAP);
         if self.cluster.is_witnessed(commitment, self.live.id(), now) {
             let tip = self.cluster.tip(commitment, now);
             return tip.is_some_and(|tip| slot.lag_behind(tip) > lag);
         }
-        let far = USUAL_FINALITY + FINALITY_LEAP + lag;
+        let far = usual + lag;
         let confirmed = self.cluster.tip(Commitment::Confirmed, now);
-        let stand = self.live.stand();
         let stands = |seen: SlotSighting| slot <= seen.slot && seen.stands(self.cluster.pace());
         confirmed.is_some_and(|tip| slot.lag_behind(tip) > far)
             || stand.seen(commitment).is_some_and(stands)
