@@ -109,7 +109,7 @@ impl ParsedRequest {
             })?;
             course.add(name, value)?;
         }
-        course.check(line.server)?;
+        course.check(line.authority)?;
         let method = Method::from_bytes(line.method).map_err(|_no_token| BAD_LINE)?;
         // Of several protocols the server chooses, and may choose none.
         let opens = method == Method::GET && course.has_websocket_key;
@@ -181,8 +181,8 @@ struct RequestLine<'a> {
     method: &'a [u8],
     /// The origin form of the target: path and query.
     path: &'a str,
-    /// The server, for a target that contains it.
-    server: Option<NamedServer<'a>>,
+    /// The authority, for a target that contains it.
+    authority: Option<&'a str>,
     is_current: bool,
 }
 
@@ -209,11 +209,11 @@ impl<'a> RequestLine<'a> {
             .ok()
             .filter(|target| !target.is_empty() && target.bytes().all(|byte| visible(&byte)))
             .ok_or(BAD_TARGET)?;
-        let (server, path) = split(method, target)?;
+        let (authority, path) = split(method, target)?;
         Ok(Self {
             method,
             path,
-            server,
+            authority,
             is_current,
         })
     }
@@ -223,31 +223,8 @@ const BAD_TARGET: Rejection = Rejection::BadHttp {
     reason: "the request target is malformed",
 };
 
-/// A server as a target names it.
-#[derive(Clone, Copy)]
-struct NamedServer<'a> {
-    authority: &'a str,
-    /// The port of the scheme, which may be left out.
-    default_port: &'static str,
-}
-
-impl NamedServer<'_> {
-    /// Whether a Host field names the same one (RFC 9110 §4.2.3).
-    fn is(&self, host: &[u8]) -> bool {
-        let without_port = |name| {
-            let name: &[u8] = name;
-            name.strip_suffix(self.default_port.as_bytes())
-                .unwrap_or(name)
-        };
-        without_port(host).eq_ignore_ascii_case(without_port(self.authority.as_bytes()))
-    }
-}
-
-/// Splits a target into server and path (RFC 9112 §3.2).
-fn split<'a>(
-    method: &[u8],
-    target: &'a str,
-) -> Result<(Option<NamedServer<'a>>, &'a str), Rejection> {
+/// Splits a target into authority and path (RFC 9112 §3.2).
+fn split<'a>(method: &[u8], target: &'a str) -> Result<(Option<&'a str>, &'a str), Rejection> {
     if target.starts_with('/') || (target == "*" && method == b"OPTIONS") {
         return Ok((None, target));
     }
@@ -256,11 +233,9 @@ fn split<'a>(
         return Ok((None, "/"));
     }
     let (scheme, rest) = target.split_once("://").ok_or(BAD_TARGET)?;
-    let default_port = match scheme {
-        scheme if scheme.eq_ignore_ascii_case("http") => ":80",
-        scheme if scheme.eq_ignore_ascii_case("https") => ":443",
-        _ => return Err(BAD_TARGET),
-    };
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(BAD_TARGET);
+    }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let is_uri = target.parse::<http::Uri>().is_ok();
@@ -268,13 +243,9 @@ fn split<'a>(
         return Err(BAD_TARGET);
     }
     // Some servers read a query without a path as one of the root, others as none.
-    let server = Some(NamedServer {
-        authority,
-        default_port,
-    });
     match path {
-        "" => Ok((server, "/")),
-        path if path.starts_with('/') => Ok((server, path)),
+        "" => Ok((Some(authority), "/")),
+        path if path.starts_with('/') => Ok((Some(authority), path)),
         _ => Err(BAD_TARGET),
     }
 }
@@ -367,10 +338,10 @@ impl<'a> RequestCourse<'a> {
         }
     }
 
-    fn check(&self, server: Option<NamedServer<'_>>) -> Result<(), Rejection> {
-        match (self.host, server) {
+    fn check(&self, authority: Option<&str>) -> Result<(), Rejection> {
+        match (self.host, authority) {
             (None, _) if self.is_current => bad("host is missing"),
-            (Some(host), Some(server)) if !server.is(host) => {
+            (Some(host), Some(authority)) if host != authority.as_bytes() => {
                 bad("host and target name different servers")
             }
             _ => Ok(()),
