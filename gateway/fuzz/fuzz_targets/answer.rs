@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use perijove_fuzz::jsonrpc::{Answer, HeadKind, Id, RequestId, Splicer, head_kind};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (step, body) = (usize::from(input.0) + 1, Bytes::copy_from_slice(input.1));
@@ -81,12 +81,12 @@ fn stream(body: &Bytes, step: usize, id: &Id) -> Option<Vec<u8>> {
     Some(out.concat())
 }
 
-/// An object no member of which is there twice.
+/// A value in which no object has a member twice, however deep.
 struct Unrepeated;
 
 impl<'de> Deserialize<'de> for Unrepeated {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Self)
+        deserializer.deserialize_any(Self)
     }
 }
 
@@ -94,12 +94,41 @@ impl<'de> Visitor<'de> for Unrepeated {
     type Value = Self;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
+        formatter.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
         let mut keys = BTreeSet::new();
-        while let Some((key, _)) = map.next_entry::<String, serde_json::Value>()? {
+        while let Some((key, _)) = map.next_entry::<String, Self>()? {
             if !keys.insert(key) {
                 return Err(A::Error::custom("repeated"));
             }
