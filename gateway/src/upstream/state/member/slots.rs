@@ -87,12 +87,14 @@ impl Member {
     fn is_late_in_finality(&self, slot: Slot, now: Instant) -> bool {
         let commitment = Commitment::Finalized;
         let stand = self.live.stand();
-        // Nearly always: it is no further behind what the upstream itself has processed.
+        // Nearly always: it is the upstream's newest, and no further behind what that has processed
+        // itself than finality is.
         let usual = USUAL_FINALITY + FINALITY_LEAP;
         let near = |head: SlotSighting| slot.lag_behind(head.slot) <= usual;
         let heads = [Commitment::Processed, Commitment::Confirmed];
         let head = heads.into_iter().find_map(|level| stand.seen(level));
-        if self.live.health() == Health::Healthy && head.is_some_and(near) {
+        let newest = stand.seen(commitment).is_some_and(|seen| slot >= seen.slot);
+        if self.live.health() == Health::Healthy && newest && head.is_some_and(near) {
             return false;
         }
         let lag = self.policy.health.exclude_lag.max(FINALITY_LEAP);
