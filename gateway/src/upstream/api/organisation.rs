@@ -94,10 +94,8 @@ mod tests {
     use super::*;
     use crate::config::{BudgetRate, Per};
 
-    #[tokio::test(start_paused = true)]
-    async fn executions_are_not_of_the_budget() {
-        let organisation = Organisation::default();
-        let budget = config::Budget {
+    fn one_a_second() -> config::Budget {
+        config::Budget {
             rate: BudgetRate {
                 requests: 60,
                 per: Per::Minute,
@@ -108,8 +106,13 @@ mod tests {
             costs: std::collections::BTreeMap::new(),
             groups: Vec::new(),
             organisation: None,
-        };
-        organisation.set(Some(&budget), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn executions_are_not_of_the_budget() {
+        let organisation = Organisation::default();
+        organisation.set(Some(&one_a_second()), 1);
         let now = Instant::now();
         for _ in 0..10 {
             organisation.charge(Product::Execute, now);
@@ -127,19 +130,7 @@ mod tests {
     fn canaries_of_all_its_upstreams_take_a_tenth_of_the_budget() {
         let organisation = Organisation::default();
         assert_eq!(organisation.canary_pace(), Duration::ZERO);
-        let budget = config::Budget {
-            rate: BudgetRate {
-                requests: 60,
-                per: Per::Minute,
-                burst: 2,
-                reserve: 0,
-                sliding: false,
-            },
-            costs: std::collections::BTreeMap::new(),
-            groups: Vec::new(),
-            organisation: None,
-        };
-        organisation.set(Some(&budget), 3);
+        organisation.set(Some(&one_a_second()), 3);
         assert_eq!(organisation.canary_pace(), Duration::from_secs(30));
     }
 }
