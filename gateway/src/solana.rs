@@ -32,8 +32,7 @@ pub use extension::Extension;
 pub use extent::is_as_long_as_asked;
 pub use fault::{Blame, FaultKind};
 pub use history::{
-    AbsenceWording, History, HistoryGap, HistoryPosition, Merged, first_available,
-    signature_subject,
+    AbsenceWording, History, HistoryGap, HistoryPosition, first_available, signature_subject,
 };
 pub use judge::{ReplyHints, carries_answers, is_the_calls_own, judge};
 pub use method::Method;

@@ -26,7 +26,6 @@ mod merge;
 mod params;
 mod subject;
 
-pub use merge::Merged;
 pub use subject::{History, HistoryPosition, signature_subject};
 
 #[cfg(test)]

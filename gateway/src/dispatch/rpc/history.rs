@@ -26,7 +26,7 @@ use super::{AttemptSummary, Delivered, Dispatch, RpcCall};
 use crate::config;
 use crate::dispatch::Settings;
 use crate::jsonrpc::{Answer, Cursor};
-use crate::solana::{self, AbsenceWording, History, HistoryGap, HistoryPosition, Merged, Method};
+use crate::solana::{self, AbsenceWording, History, HistoryGap, HistoryPosition, Method};
 use crate::upstream::{DeeperUpstreams, HistoryReach, Upstream};
 
 /// Upstreams asked when the first one fails. Once one answers, whatever it says, no other is asked.
@@ -182,8 +182,8 @@ impl Dispatch<'_, RpcCall<'_>> {
     ) -> (Delivered, AttemptSummary) {
         let (mut second, mut asked) = self.fly_deeper(&doubt).await;
         let merged = self.merge(doubt.history, &delivered, &second);
-        let gained = merged.as_ref().is_some_and(|merged| merged.gained);
-        if let Some(answer) = merged.filter(|merged| merged.gained).and_then(own_result) {
+        let gained = merged.is_some();
+        if let Some(answer) = merged {
             second = Delivered::Payload(answer);
         }
         let rest = match &second {
@@ -229,10 +229,19 @@ impl Dispatch<'_, RpcCall<'_>> {
         (delivered, summary)
     }
 
-    /// What both answers say together.
-    fn merge(&self, history: History, first: &Delivered, second: &Delivered) -> Option<Merged> {
+    /// What both answers say together, if that is more than the first one says.
+    fn merge(
+        &self,
+        history: History,
+        first: &Delivered,
+        second: &Delivered,
+    ) -> Option<AnswerPayload> {
         let params = self.operation.call.params();
-        history.merge(params, whole_result(first)?, whole_result(second)?)
+        let merged = history.merge(params, whole_result(first)?, whole_result(second)?)?;
+        let result = merged
+            .gained
+            .then(|| String::from_utf8(merged.result).ok())?;
+        own_answer(&result?)
     }
 
     /// Asks upstreams with more history, without haste: no hedge, and no second one unless the
@@ -325,10 +334,6 @@ fn whole_result(delivered: &Delivered) -> Option<&[u8]> {
         Delivered::Payload(AnswerPayload::Whole(answer)) => answer.result(),
         Delivered::Payload(AnswerPayload::Stream { .. }) | Delivered::Rejected(_) => None,
     }
-}
-
-fn own_result(merged: Merged) -> Option<AnswerPayload> {
-    own_answer(&String::from_utf8(merged.result).ok()?)
 }
 
 fn has_result(payload: &AnswerPayload) -> bool {
