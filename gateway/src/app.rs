@@ -177,7 +177,10 @@ fn assemble(
     let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
     let admin = admin_app(&rpc, config, registry, (&status, reload));
-    server.add_service(background_service("drain", leave(config, &rpc, export)));
+    // Metrics show those of clients only.
+    let admin_connections = Arc::new(ClientConnections::new(None, &Registry::new())?);
+    let leave = leave(config, &rpc, &admin_connections, export);
+    server.add_service(background_service("drain", leave));
     let mut listening = match &bound.inherited {
         Some(_) => Listening::succeeding(&published),
         None => Listening::default(),
@@ -204,8 +207,10 @@ fn assemble(
         started_with: config.clone(),
     };
     if let Some(address) = bound.addresses.admin {
-        let admin = AdminFront::new(admin, certificates.admin());
-        let (admin, _) = listening.watch(admin_service(admin, address), &bound.sockets);
+        let keep_up = KeepUp(Arc::clone(&admin_connections));
+        let admin = AdminFront::new(admin, admin_connections, certificates.admin());
+        let admin = admin_service(admin, keep_up, address);
+        let (admin, _) = listening.watch(admin, &bound.sockets);
         server.add_service(admin);
     }
     let tasks = BackgroundTasks::new(reloader, certificates, reloads, calls_on, pubsub);
@@ -300,8 +305,14 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
     Ok((Arc::new(Pipeline::new(live, metrics, cache)), prepared))
 }
 
-fn leave(config: &Config, rpc: &RpcApp, export: Option<SpanExport>) -> drain::DrainAndExit {
+fn leave(
+    config: &Config,
+    rpc: &RpcApp,
+    admin: &Arc<ClientConnections>,
+    export: Option<SpanExport>,
+) -> drain::DrainAndExit {
     drain::DrainAndExit {
+        admin: Arc::clone(admin),
         drain: Arc::clone(&rpc.drain),
         shutdown: config.shutdown.clone(),
         connections: Arc::clone(&rpc.connections),
@@ -312,8 +323,9 @@ fn leave(config: &Config, rpc: &RpcApp, export: Option<SpanExport>) -> drain::Dr
 }
 
 /// One thread of its own, so that a scrape never takes one from the calls.
-fn admin_service(app: AdminFront, address: SocketAddr) -> Service<AdminFront> {
+fn admin_service(app: AdminFront, keep_up: KeepUp, address: SocketAddr) -> Service<AdminFront> {
     let mut service = Service::new("admin".to_owned(), app);
+    service.set_connection_filter(Arc::new(keep_up));
     service.add_tcp(&address.to_string());
     service.threads = Some(1);
     service

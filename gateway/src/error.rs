@@ -37,7 +37,7 @@ pub enum Rejection {
     #[error("the request body did not arrive in time")]
     BodyTimeout,
     /// Too many bodies are incomplete.
-    #[error("the gateway is receiving too many request bodies; try again")]
+    #[error("the gateway is receiving too many requests in pieces; try again")]
     TooManyBodies,
     /// Too many bytes wait for slow clients, of this connection or of all.
     #[error("too much of the gateway's answers waits for slow clients; try again")]

@@ -20,6 +20,8 @@ pub(super) struct DrainAndExit {
     pub drain: Arc<Drain>,
     pub shutdown: Shutdown,
     pub connections: Arc<ClientConnections>,
+    /// Those to the admin port.
+    pub admin: Arc<ClientConnections>,
     pub published: Arc<Published>,
     pub pubsub: Arc<Hub>,
     /// Spans that still wait are sent before the end.
@@ -31,6 +33,7 @@ impl BackgroundService for DrainAndExit {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let watch = watch(
             Arc::clone(&self.connections),
+            Arc::clone(&self.admin),
             Arc::clone(&self.published),
             Arc::clone(&self.drain),
         );

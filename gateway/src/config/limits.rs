@@ -37,7 +37,7 @@ pub struct Limits {
     pub unsent: usize,
     /// The same for one connection. One answer may always wait.
     pub unsent_per_connection: usize,
-    /// Maximum bytes of incomplete request bodies, in all.
+    /// Maximum bytes of incomplete requests, in all: of their bodies, and of the heads that wait for them.
     pub unfinished_bodies: usize,
     /// Maximum number of concurrent calls to upstreams. Further ones wait, by class; by default
     /// calls wait only for the connections of each upstream.

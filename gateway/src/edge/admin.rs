@@ -1,5 +1,6 @@
 //! The admin listener: metrics, health, status and reload. Not for the public.
 
+pub(super) mod connection;
 mod front;
 mod guard;
 mod token;
@@ -17,7 +18,7 @@ use pingora::server::ShutdownWatch;
 use prometheus::{Registry, TextEncoder};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use self::token::ShownToAdmin;
 use super::connections::ClientConnections;
@@ -29,9 +30,6 @@ use crate::pubsub::Hub;
 use crate::snapshot::Published;
 
 pub use self::front::AdminFront;
-
-/// How long an idle connection is kept, in seconds.
-const KEPT: u64 = 60;
 
 /// Longest body that is read to its end, in bytes, so that the connection can be reused.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -100,10 +98,12 @@ impl HttpServerApp for AdminApp {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if !matches!(session.read_request().await, Ok(true)) {
+        let read = timeout(connection::IDLE, session.read_request()).await;
+        if !matches!(read, Ok(Ok(true))) {
             return None;
         }
-        session.set_keepalive((!*shutdown.borrow()).then_some(KEPT));
+        let _serving = connection::begin_request().ok()?;
+        session.set_keepalive((!*shutdown.borrow()).then_some(connection::IDLE.as_secs()));
         // Otherwise a pipelined request would be dropped.
         session.set_pipelining_enabled(true);
         let page = match take_body(&mut session).await.ok()? {
@@ -118,7 +118,8 @@ impl HttpServerApp for AdminApp {
                 AdminResponse::text(408, "the request body did not arrive in time\n")
             }
         };
-        write(&mut session, page).await.ok()?;
+        let written = timeout(connection::WRITE_LIMIT, write(&mut session, page)).await;
+        written.ok()?.ok()?;
         let settings = HttpPersistentSettings::for_session(&session);
         let stream = session.finish().await.ok().flatten()?;
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
@@ -230,7 +231,7 @@ impl AdminApp {
         if self.reload.try_send(reply).is_err() {
             return AdminResponse::text(503, "another reload is in progress\n");
         }
-        match tokio::time::timeout(RELOAD_LIMIT, outcome).await {
+        match timeout(RELOAD_LIMIT, outcome).await {
             Ok(Ok(outcome)) => {
                 let status = if outcome.errors.is_empty() { 200 } else { 422 };
                 AdminResponse::json(status, &outcome)

@@ -1,9 +1,12 @@
 //! Reads a request body: with a size limit and a time limit, and without copying a body sent in one
 //! piece.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use futures::poll;
 use tokio::time::timeout;
 
 use super::connections::ClientConnections;
@@ -53,13 +56,24 @@ async fn collect(
     declared: Option<usize>,
     connections: &Arc<ClientConnections>,
 ) -> Result<Bytes, BodyFault> {
-    let Some(first) = session.piece().await? else {
+    let mut unfinished = connections.unfinished_body(limits.unfinished_bodies);
+    let head = session.head_bytes();
+    let Some(first) = ({
+        let mut first = pin!(session.piece());
+        match poll!(&mut first) {
+            Poll::Ready(first) => first?,
+            // The head is kept while the client takes its time.
+            Poll::Pending if !unfinished.add(head) => {
+                return Err(BodyFault::Rejected(Rejection::TooManyBodies));
+            }
+            Poll::Pending => first.await?,
+        }
+    }) else {
         return Ok(Bytes::new());
     };
     if declared == Some(first.len()) {
         return Ok(first);
     }
-    let mut unfinished = connections.unfinished_body(limits.unfinished_bodies);
     let room = declared.unwrap_or(first.len() * 2).min(ROOM);
     let mut body = BytesMut::with_capacity(room.max(first.len()));
     let mut chunk = first;

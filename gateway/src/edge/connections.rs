@@ -31,7 +31,7 @@ pub use self::keep_up::KeepUp;
 use self::metrics::ConnectionMetrics;
 use self::stopping::Stopping;
 use self::table::{ConnectionBounds, ConnectionTable};
-pub(super) use self::tracked::TrackedConnection;
+pub(super) use self::tracked::{ServingRequest, TrackedConnection};
 pub(super) use self::unsent::{NoRoom, UnsentBytes};
 use crate::config::Limits;
 
@@ -52,7 +52,7 @@ pub struct ClientConnections {
     backlog: Backlog,
     /// Answer bytes not yet accepted by their clients.
     unsent: AtomicUsize,
-    /// Bytes of incomplete bodies.
+    /// Bytes of incomplete requests.
     bodies: AtomicUsize,
     metrics: ConnectionMetrics,
     trouble: ConnectionTrouble,
@@ -64,9 +64,11 @@ pub struct ClientConnections {
 pub(super) struct ConnectionTrouble {
     /// Connections refused or closed because there were too many.
     pub crowded: AtomicU64,
+    /// The same because there were too many of one address.
+    pub crowded_address: AtomicU64,
     /// Answers refused, and connections closed, because too many bytes waited for slow clients.
     pub unsent: AtomicU64,
-    /// Requests refused because too many bodies were incomplete.
+    /// Requests refused because too many were incomplete.
     pub bodies: AtomicU64,
 }
 

@@ -36,6 +36,7 @@ use super::request_head::RequestHead;
 use super::rpc_app::{RpcApp, note};
 use super::session::HttpSession as _;
 use super::websocket::{self, UpgradeRequest};
+use crate::config::Limits;
 use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
@@ -240,7 +241,7 @@ impl<'a> FastConnection<'a> {
         snapshot: &Arc<Snapshot>,
     ) -> Result<Option<Box<UpgradeRequest>>, ConnectionCut> {
         let limits = &snapshot.config.limits;
-        let read = self.head(limits.head_timeout).await?;
+        let read = self.head(limits).await?;
         let _serving = app.drain.serving();
         let request = match read.and_then(ParsedRequest::read) {
             Ok(request) => request,
@@ -291,10 +292,13 @@ impl<'a> FastConnection<'a> {
         }
     }
 
-    /// The next complete head, within the limit.
-    async fn head(&mut self, limit: Duration) -> Result<Result<Bytes, Rejection>, ConnectionCut> {
-        let end = Instant::now() + limit;
+    /// The next complete head, within the limits.
+    async fn head(&mut self, limits: &Limits) -> Result<Result<Bytes, Rejection>, ConnectionCut> {
+        let end = Instant::now() + limits.head_timeout;
         let mut seeker = HeadEndSeeker::default();
+        let connections = &self.tracked.connections;
+        let mut unfinished = connections.unfinished_body(limits.unfinished_bodies);
+        let mut counted = 0;
         loop {
             if self.skip_line() {
                 seeker = HeadEndSeeker::default();
@@ -306,6 +310,11 @@ impl<'a> FastConnection<'a> {
                 }
                 Ok(None) => {}
                 Err(rejection) => return Ok(Err(rejection)),
+            }
+            let more = self.unread.len().saturating_sub(counted);
+            counted += more;
+            if !unfinished.add(more) {
+                return Ok(Err(Rejection::TooManyBodies));
             }
             self.unread.reserve(ROOM);
             match timeout_at(end, self.stream.read_buf(&mut self.unread)).await {

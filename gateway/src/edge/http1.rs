@@ -128,6 +128,10 @@ impl HttpSession for Http1<'_> {
         self.request.asks_for_websocket
     }
 
+    fn head_bytes(&self) -> usize {
+        self.request.head_bytes()
+    }
+
     fn announced(&self) -> Option<usize> {
         match self.request.framing {
             Framing::Length(length) => Some(usize::try_from(length).unwrap_or(usize::MAX)),

@@ -25,6 +25,9 @@ const USUAL_HEADERS: usize = 10;
 /// Answers up to this size are not counted while they wait: a connection cannot hold many.
 const UNCOUNTED: usize = 4096;
 
+/// What a field takes besides its bytes, as HTTP/2 counts it (RFC 9113 §6.5.2).
+const FIELD_OVERHEAD: usize = 32;
+
 /// A Pingora HTTP/2 session whose client has to keep pace.
 pub(super) struct PacedHttp2<'a> {
     session: &'a mut ServerSession,
@@ -143,6 +146,13 @@ impl HttpSession for PacedHttp2<'_> {
     /// HTTP/2 has no `upgrade`.
     fn asks_for_websocket(&self) -> bool {
         false
+    }
+
+    fn head_bytes(&self) -> usize {
+        let head = self.session.req_header();
+        let sizes = head.headers.iter();
+        let fields = sizes.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+        fields.sum::<usize>() + head.raw_path().len()
     }
 
     fn announced(&self) -> Option<usize> {

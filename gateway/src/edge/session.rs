@@ -33,6 +33,9 @@ pub(super) trait HttpSession {
     /// Whether the client asks for WebSocket, and for nothing else.
     fn asks_for_websocket(&self) -> bool;
 
+    /// Bytes of its head, which is kept for as long as the request is.
+    fn head_bytes(&self) -> usize;
+
     /// The announced length of the body, if any.
     fn announced(&self) -> Option<usize>;
 

@@ -33,6 +33,29 @@ async fn unfinished_bodies_are_bounded_in_all() {
 }
 
 #[tokio::test]
+async fn heads_that_wait_for_their_bodies_or_their_ends_are_bounded_with_them() {
+    for way in ALL {
+        let stage = Stage::with(|config| config.set("limits.unfinished_bodies", "1MiB")).await;
+        let label = [("reason", "too_many_bodies")];
+        let mut lines = Vec::new();
+        while stage.count(REFUSED, &label).await == 0 {
+            let mut line = stage.begin(way, 65_535).await;
+            for _ in 0..if way.is_http2() { 4 } else { 1 } {
+                line.only_head(40_000).await;
+            }
+            lines.push(line);
+            let bytes = stage.metric(BODIES, &[]).await;
+            assert!(bytes <= 1.2 * 1024.0 * 1024.0, "{way:?}: {bytes}");
+            assert!(lines.len() < 100, "{way:?}: nothing is refused");
+        }
+        assert!(lines.len() > 5, "{way:?}: {}", lines.len());
+        stage.serves().await;
+        drop(lines);
+        stage.until(BODIES, &[], |bytes| bytes == 0.0).await;
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_refused_for_want_of_room_is_told_so() {
     let stage = Stage::with(|config| config.set("limits.unfinished_bodies", "1MiB")).await;
     let mut first = stage.gateway.raw().await;
@@ -45,7 +68,7 @@ async fn a_body_that_is_refused_for_want_of_room_is_told_so() {
     assert_eq!(reply.status, 503);
     assert_eq!(reply.header("retry-after"), Some("1"));
     assert!(
-        reply.text().contains("too many request bodies"),
+        reply.text().contains("too many requests in pieces"),
         "{}",
         reply.text()
     );

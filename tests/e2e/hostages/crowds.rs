@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use perijove_tests::client::call;
 use perijove_tests::client::raw::post;
 use perijove_tests::sandbox::Kind;
-use perijove_tests::wait::eventually;
+use perijove_tests::wait::{eventually, until};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::line::{ALL, Stage, Way};
@@ -34,7 +35,9 @@ async fn idle_connections_make_room_for_newcomers() {
     }
     stage.until(CUT, &CROWDED, |cut| cut >= 32.0).await;
     eventually("the log to tell of it", || {
-        stage.told("client connection limit reached").len() == 1
+        let told = stage.told("client connection limit of an address reached");
+        let setting = "\"limit\":8,\"setting\":\"limits.connections_per_address\"";
+        told.len() == 1 && told[0].contains(setting)
     })
     .await;
     let status = stage.gateway.status().await;
@@ -117,6 +120,48 @@ async fn upstreams_and_the_admin_port_have_descriptors_left_in_any_crowd() {
 }
 
 #[tokio::test]
+async fn a_crowd_at_the_admin_port_takes_nothing_from_clients_nor_the_port() {
+    let stage = Stage::with_descriptors(160, 160).await;
+    let mut crowd = Vec::new();
+    for _ in 0..250 {
+        let mut line = TcpStream::connect(admin_address(&stage)).await.unwrap();
+        // Those that have been closed need not take it.
+        drop(line.write_all(b"GET /metri").await);
+        crowd.push(line);
+    }
+    for _ in 0..5 {
+        stage.serves().await;
+        for path in ["/health", "/status", "/metrics"] {
+            assert_eq!(stage.gateway.admin(path).await.status, 200, "{path}");
+        }
+    }
+    eventually("the log to tell of it", || {
+        let told = stage.told("admin connection limit of an address reached");
+        told.iter().any(|line| line.contains("\"limit\":16"))
+    })
+    .await;
+    assert!(stage.told("Accept() failed").is_empty());
+}
+
+#[tokio::test]
+async fn those_who_ask_the_admin_port_and_do_not_read_hold_up_nobody_for_long() {
+    let stage = Stage::with(|config| config).await;
+    let mut crowd = Vec::new();
+    for _ in 0..24 {
+        let mut line = TcpStream::connect(admin_address(&stage)).await.unwrap();
+        let requests = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(200);
+        drop(line.write_all(requests.as_bytes()).await);
+        crowd.push(line);
+    }
+    until("the admin port to serve others", || async {
+        let client = perijove_tests::client::builder().build().unwrap();
+        let url = stage.gateway.admin_url("/health");
+        client.get(url).send().await.ok()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
     let stage = Stage::with_descriptors(200, 500).await;
     let told = stage.told("\"message\":\"open file limit\"");
@@ -125,4 +170,9 @@ async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
     assert_eq!(stage.count("process_max_fds", &[]).await, 500);
     let status = stage.gateway.status().await;
     assert_eq!(status["connections"]["limit"], (500 - 64) / 2, "{status}");
+}
+
+fn admin_address(stage: &Stage) -> String {
+    let url = stage.gateway.admin_url("");
+    url.trim_start_matches("http://").to_owned()
 }

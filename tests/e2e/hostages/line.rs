@@ -245,6 +245,20 @@ impl Line {
         }
     }
 
+    /// Sends a head with this much in it: over HTTP/2 a complete one whose body does not come, over
+    /// HTTP/1 one that lacks its end.
+    pub async fn only_head(&mut self, padding: usize) {
+        if self.way.is_http2() {
+            let stream = self.next_stream;
+            self.next_stream += 2;
+            self.send(padded_head(stream, padding)).await;
+        } else {
+            let padding = "x".repeat(padding);
+            let lines = format!("POST / HTTP/1.1\r\nhost: a\r\nx-padding: {padding}\r\n");
+            self.send(lines).await;
+        }
+    }
+
     /// Takes a byte of each answer, again and again until the connection is closed.
     pub async fn trickle(mut self) {
         loop {
@@ -314,6 +328,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -337,22 +352,54 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The head of a call, its fields spelled out (RFC 7541 §6.2.2).
+/// The head of a call.
 fn head(stream: u32, length: usize) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in [
+    let mut block = call_fields();
+    block.extend(field("content-length", &length.to_string()));
+    frame(HEADERS, END_HEADERS, stream, &block)
+}
+
+/// The head of a call with so many bytes that nobody needs, in several frames.
+fn padded_head(stream: u32, padding: usize) -> Vec<u8> {
+    let mut block = call_fields();
+    for at in 0..padding / 100 {
+        block.extend(field(&format!("x-{at}"), &"x".repeat(100)));
+    }
+    let mut bytes = Vec::new();
+    let mut pieces = block.chunks(16_384).peekable();
+    while let Some(piece) = pieces.next() {
+        let kind = if bytes.is_empty() {
+            HEADERS
+        } else {
+            CONTINUATION
+        };
+        let flags = if pieces.peek().is_none() {
+            END_HEADERS
+        } else {
+            0
+        };
+        bytes.extend(frame(kind, flags, stream, piece));
+    }
+    bytes
+}
+
+fn call_fields() -> Vec<u8> {
+    let fields = [
         (":method", "POST"),
         (":scheme", "http"),
         (":path", "/"),
         (":authority", "localhost"),
         ("content-type", "application/json"),
-        ("content-length", &length.to_string()),
-    ] {
-        block.push(0);
-        for text in [name, value] {
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend(text.as_bytes());
-        }
+    ];
+    fields.map(|(name, value)| field(name, value)).concat()
+}
+
+/// A field that is spelled out and not remembered (RFC 7541 §6.2.2).
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let mut bytes = vec![0];
+    for text in [name, value] {
+        bytes.push(u8::try_from(text.len()).unwrap());
+        bytes.extend(text.as_bytes());
     }
-    frame(HEADERS, END_HEADERS, stream, &block)
+    bytes
 }

@@ -9,7 +9,8 @@ use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
 
-use super::AdminApp;
+use super::{AdminApp, connection};
+use crate::edge::connections::ClientConnections;
 use crate::edge::tls::{self, HandshakeFault, TlsListeners};
 
 /// Time limit for a handshake.
@@ -18,14 +19,16 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Accepts connections for an [`AdminApp`].
 pub struct AdminFront {
     app: Arc<AdminApp>,
+    connections: Arc<ClientConnections>,
     /// The port itself, if it speaks TLS.
     tls: TlsListeners,
 }
 
 impl AdminFront {
-    pub fn new(app: AdminApp, tls: TlsListeners) -> Self {
+    pub fn new(app: AdminApp, connections: Arc<ClientConnections>, tls: TlsListeners) -> Self {
         Self {
             app: Arc::new(app),
+            connections,
             tls,
         }
     }
@@ -52,7 +55,13 @@ impl ServerApp for AdminFront {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let stream = self.begin(stream).await?;
-        self.app.process_new(stream, shutdown).await
+        let admitted = connection::admit(&self.connections, &stream)?;
+        let requests = async {
+            if let Some(stream) = self.begin(stream).await {
+                drop(self.app.process_new(stream, shutdown).await);
+            }
+        };
+        connection::serve(admitted, requests).await;
+        None
     }
 }

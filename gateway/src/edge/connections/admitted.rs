@@ -51,11 +51,11 @@ impl ClientConnections {
         let mut table = self.table.lock();
         self.metrics.limit(bounds.all);
         if let Some(full) = table.full(&state, bounds) {
-            self.trouble.crowded.fetch_add(1, Ordering::Relaxed);
-            let among = match full {
-                BoundReached::Address => state.origin,
-                BoundReached::All => None,
+            let (counter, among) = match full {
+                BoundReached::Address => (&self.trouble.crowded_address, state.origin),
+                BoundReached::All => (&self.trouble.crowded, None),
             };
+            counter.fetch_add(1, Ordering::Relaxed);
             if !table.make_room(among, &self.metrics) {
                 self.metrics.refused(full.label());
                 return None;

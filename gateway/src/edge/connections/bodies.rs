@@ -1,11 +1,12 @@
-//! Bytes of request bodies that are still incomplete, in all.
+//! Bytes of requests that are still incomplete, in all: of their bodies, and of the heads that wait for
+//! them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::ClientConnections;
 
-/// Bytes of one body, counted until it is complete or given up.
+/// Bytes of one request, counted until it is complete or given up.
 #[derive(Debug)]
 pub(in crate::edge) struct BodyBytes {
     connections: Arc<ClientConnections>,
@@ -18,7 +19,7 @@ impl BodyBytes {
     pub(in crate::edge) fn add(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let before = self.connections.bodies.fetch_add(bytes, Ordering::Relaxed);
-        // A single body may always arrive.
+        // A single one may always arrive.
         let fits = before + bytes <= self.limit || before + bytes == self.bytes;
         if !fits {
             self.connections
@@ -39,7 +40,7 @@ impl Drop for BodyBytes {
 }
 
 impl ClientConnections {
-    /// Counts bytes of an incomplete body until they are released.
+    /// Counts bytes of an incomplete request until they are released.
     pub(in crate::edge) fn unfinished_body(self: &Arc<Self>, limit: usize) -> BodyBytes {
         BodyBytes {
             connections: Arc::clone(self),

@@ -48,7 +48,7 @@ impl ConnectionMetrics {
             )?,
             bodies: gauge(
                 "perijove_http_unfinished_body_bytes",
-                "Bytes of request bodies that are still incomplete",
+                "Bytes of requests that are still incomplete: of their bodies, and of the heads that wait for them",
             )?,
         };
         for bound in ["all", "address"] {

@@ -134,6 +134,10 @@ impl ParsedRequest {
         })
     }
 
+    pub(in crate::edge) fn head_bytes(&self) -> usize {
+        self.head.len()
+    }
+
     /// The values of every field of this name, which is in lower case.
     pub(in crate::edge) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
