@@ -1,17 +1,28 @@
 //! The command line: commands and their arguments. Module `app` carries them out.
 
+mod comparisons;
+mod config_args;
+mod dead_letters;
+mod export;
+mod offsets;
+mod option_values;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use perijove_core::Pubkey;
-use perijove_core::market::{USDC, USDT, WSOL};
-use perijove_core::settings::Setting;
-use url::Url;
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::Start;
-use crate::record::UnixMillis;
+use option_values::{duration, start};
+
+pub use comparisons::{ReconcileArgs, VerifyArgs};
+pub use config_args::ConfigArgs;
+pub use dead_letters::{DeadLettersCommand, ListDeadLettersArgs, ReplayDeadLettersArgs};
+pub use export::{ExportArgs, ExportFormat, TimeBound};
+pub use offsets::{OffsetsCommand, ResetOffsetsArgs, ResetTarget};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -89,217 +100,6 @@ pub struct ReplayArgs {
     pub source: ConfigArgs,
 }
 
-/// What to do with offsets.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum OffsetsCommand {
-    /// Show the next offset of each partition of the group
-    Show(ConfigArgs),
-    /// Continue partitions from another offset; a running program notices within ten seconds
-    Reset(ResetOffsetsArgs),
-}
-
-/// Arguments of `offsets reset`.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ResetOffsetsArgs {
-    /// Next offset: a number, latest, earliest, or an age such as 30m
-    #[arg(long, value_name = "WHERE", value_parser = reset_target)]
-    pub to: ResetTarget,
-
-    /// Only this topic
-    #[arg(long, value_name = "TOPIC")]
-    pub topic: Option<String>,
-
-    /// Only this partition of each topic
-    #[arg(long, value_name = "NUMBER")]
-    pub partition: Option<i32>,
-
-    /// Only show what would change
-    #[arg(long)]
-    pub dry_run: bool,
-
-    #[command(flatten)]
-    pub source: ConfigArgs,
-}
-
-/// Where a partition continues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResetTarget {
-    Offset(i64),
-    Start(Start),
-}
-
-fn reset_target(text: &str) -> Result<ResetTarget, String> {
-    match text.parse() {
-        Ok(offset) if offset >= 0 => Ok(ResetTarget::Offset(offset)),
-        _ => {
-            let start = start(text).map(ResetTarget::Start);
-            start.map_err(|told| format!("{told}; or an offset, up to {}", i64::MAX))
-        }
-    }
-}
-
-/// What to do with dead letters.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum DeadLettersCommand {
-    /// List them, oldest first
-    List(ListDeadLettersArgs),
-    /// Process them again and store what can be used now
-    Replay(ReplayDeadLettersArgs),
-}
-
-/// Arguments of `dead-letters list`.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ListDeadLettersArgs {
-    #[command(flatten)]
-    pub source: ConfigArgs,
-
-    /// Only those of this error class
-    #[arg(long, value_name = "CLASS")]
-    pub class: Option<String>,
-
-    /// Include those already replayed
-    #[arg(long)]
-    pub all: bool,
-
-    /// Maximum number to list
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-    pub most: i64,
-}
-
-/// Arguments of `dead-letters replay`.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ReplayDeadLettersArgs {
-    #[command(flatten)]
-    pub source: ConfigArgs,
-
-    /// Only those of this error class
-    #[arg(long, value_name = "CLASS")]
-    pub class: Option<String>,
-
-    /// Only the one with this ID
-    #[arg(long, value_name = "ID")]
-    pub id: Option<i64>,
-}
-
-/// Arguments of `verify`.
-#[derive(Clone, Debug, PartialEq, Args)]
-pub struct VerifyArgs {
-    #[command(flatten)]
-    pub source: ConfigArgs,
-
-    /// CSV with the columns hour (such as 2026-11-21T14:00:00Z), trades, `volume_usd`
-    #[arg(short, long, value_name = "FILE")]
-    pub reference: PathBuf,
-
-    /// Maximum deviation of an hour in percent
-    #[arg(short, long, value_name = "PERCENT", default_value_t = 5.0, value_parser = tolerance)]
-    pub tolerance: f64,
-}
-
-/// Arguments of `reconcile`.
-#[derive(Clone, Debug, PartialEq, Args)]
-pub struct ReconcileArgs {
-    #[command(flatten)]
-    pub source: ConfigArgs,
-
-    /// URL of Jupiter's price API
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "https://api.jup.ag/price/v3"
-    )]
-    pub api: Url,
-
-    /// File with the API key; otherwise `JUPITER_API_KEY` is used if set
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-
-    /// Maximum deviation of a price in percent
-    #[arg(short, long, value_name = "PERCENT", default_value_t = 2.0, value_parser = tolerance)]
-    pub tolerance: f64,
-
-    /// Maximum age of the oldest trade that a price is based on
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
-    pub max_age: Duration,
-
-    /// Maximum relative uncertainty of a price, as the gateway's `price.max_uncertainty`
-    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = tolerance)]
-    pub max_uncertainty: f64,
-
-    /// File to write metrics to, for node-exporter's textfile collector
-    #[arg(long, value_name = "FILE")]
-    pub metrics: Option<PathBuf>,
-
-    /// Mints to compare; SOL, USDC and USDT if none are given
-    #[arg(value_name = "MINT", default_values_t = [WSOL, USDC, USDT])]
-    pub mints: Vec<Pubkey>,
-}
-
-/// Arguments of `export`.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ExportArgs {
-    /// Output file; an existing one is replaced only once the export is complete
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-
-    #[command(flatten)]
-    pub source: ConfigArgs,
-
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "parquet")]
-    pub format: ExportFormat,
-
-    /// Start (inclusive): 2025-10-09T08:00:00Z, 2025-10-09, or an age such as 24h
-    #[arg(long, value_name = "TIME", value_parser = time_bound)]
-    pub from: TimeBound,
-
-    /// End (exclusive), in the same formats; defaults to now
-    #[arg(long, value_name = "TIME", value_parser = time_bound)]
-    pub to: Option<TimeBound>,
-}
-
-/// Format of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// Apache Parquet, compressed with zstd
-    Parquet,
-}
-
-/// One end of a range of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeBound {
-    At(UnixMillis),
-    Ago(Duration),
-}
-
-impl TimeBound {
-    /// In milliseconds since 1970.
-    pub fn millis(self, now: UnixMillis) -> i64 {
-        match self {
-            Self::At(time) => time.0,
-            Self::Ago(time) => now
-                .0
-                .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
-        }
-    }
-}
-
-fn time_bound(text: &str) -> Result<TimeBound, String> {
-    if let Some(ago) = Duration::from_text(text) {
-        return Ok(TimeBound::Ago(ago));
-    }
-    let midnight = format!("{text}T00:00:00Z");
-    let time = humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339(&midnight));
-    let since = time
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let millis = since.and_then(|since| i64::try_from(since.as_millis()).ok());
-    millis.map(|millis| TimeBound::At(UnixMillis(millis))).ok_or_else(|| {
-        "must be a time such as 2025-10-09T08:00:00Z (UTC), a day such as 2025-10-09, or an age such as 24h"
-            .to_owned()
-    })
-}
-
 /// Arguments of `base58`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Base58Args {
@@ -353,32 +153,6 @@ pub struct RecordArgs {
     pub messages: Option<u64>,
 }
 
-fn start(text: &str) -> Result<Start, String> {
-    Start::from_text(text).ok_or_else(|| format!("must be {}", Start::EXPECTED))
-}
-
-/// Without an end, or of no number at all, nothing would ever be beyond it.
-fn tolerance(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok();
-    let number = number.filter(|number| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| "must be a number, at least 0".to_owned())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    Duration::from_text(text).ok_or_else(|| format!("must be {}", Duration::EXPECTED))
-}
-
-/// The configuration to use.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ConfigArgs {
-    /// Configuration file (YAML)
-    ///
-    /// Without it every setting has its default: recordings are replayed into perijove.db in the
-    /// current folder, without Kafka or Redis.
-    #[arg(short, long, value_name = "FILE", env = "PERIJOVE_INGEST_CONFIG")]
-    pub config: Option<PathBuf>,
-}
-
 /// The exit code. An invalid command line exits with 2 before any of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -393,77 +167,6 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::from(1),
             Exit::BadConfig => Self::from(3),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_is_understood_and_others_are_not() {
-        for line in [
-            "check",
-            "check -c x",
-            "check --config x",
-            "schema",
-            "health --wait 5s",
-            "health http://a:1/ready http://b:2/",
-            "generate x",
-            "test-connection -c x",
-            "lag",
-            "record x -c y --from 30m --time 5s --messages 7",
-            "record x --from earliest",
-            "run -c x",
-            "replay x -c y",
-            "offsets show",
-            "offsets reset --to 17 --topic x --partition 3",
-            "offsets reset --to 30m",
-            "dead-letters list --class json --all -n 5",
-            "dead-letters replay --id 3",
-            "verify --reference x --tolerance 3",
-            "reconcile So11111111111111111111111111111111111111112 --tolerance 1",
-            "reconcile --max-uncertainty 0.02",
-            "export x --from 24h",
-            "export x --format parquet --from 2025-10-09 --to 2025-10-09T08:00:00Z -c y",
-            "base58 So11111111111111111111111111111111111111112",
-            "generate x --messages 5 --seed 2 --until 1760000000",
-        ] {
-            let words = std::iter::once("perijove-ingest").chain(line.split(' '));
-            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
-        }
-        for line in [
-            "",
-            "walk",
-            "check a.yaml",
-            "generate",
-            "record",
-            "record x --from x",
-            "replay",
-            "offsets reset",
-            "offsets reset --to -1",
-            "dead-letters",
-            "verify",
-            "reconcile x",
-            "reconcile --tolerance nan",
-            "reconcile --tolerance=-1",
-            "reconcile --max-uncertainty inf",
-            "verify --reference x --tolerance inf",
-            "export x",
-            "export x --from yesterday",
-            "export x --from 24h --format csv",
-            "base58",
-        ] {
-            let words = std::iter::once("perijove-ingest").chain(line.split(' '));
-            assert!(Cli::try_parse_from(words).is_err(), "{line}");
         }
     }
 }

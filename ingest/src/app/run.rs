@@ -1,5 +1,8 @@
 //! The commands `run` and `replay`: a source connected to the sinks, until it ends or is stopped.
 
+mod error;
+mod services;
+
 use std::io::BufReader;
 use std::path::Path;
 use std::pin::pin;
@@ -7,36 +10,33 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use perijove_core::settings::Files;
-use perijove_core::telemetry::{self, TelemetryError};
-use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use perijove_core::telemetry;
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, sleep};
 
-use crate::app::check::{NoKafka, kafka as kafka_of, load};
+use crate::app::check::{kafka as kafka_of, load};
 use crate::app::clock::now;
 use crate::app::console::{complain, say};
 use crate::app::convert::Converter;
 use crate::app::credentials::CredentialWatch;
 use crate::app::database_writer::DatabaseWriter;
-use crate::app::health::Health;
-use crate::app::housekeeping::{self, ListenError};
+use crate::app::housekeeping;
 use crate::app::http::HttpState;
-use crate::app::kind_check::KindCheck;
 use crate::app::lane::OnWrongKind;
 use crate::app::metrics::Metrics;
-use crate::app::pipeline::{Pipeline, PipelineContext};
+use crate::app::pipeline::PipelineContext;
 use crate::app::price_publisher::PricePublisher;
 use crate::app::progress::{Counted, ProgressOutput, ProgressReport, with_progress};
 use crate::app::redis_writer::RedisContext;
 use crate::app::shared_breaker::SharedBreaker;
-use crate::app::supervisor::{Stop, Stops, Supervisor};
 use crate::cli::{ConfigArgs, Exit};
-use crate::config::{self, Config, ConfigError};
-use crate::recording::{RecordingError, RecordingReader};
+use crate::config::{self, Config};
+use crate::recording::RecordingReader;
 use crate::sink::database::{Database, DatabaseError};
 use crate::sink::market::{MarketError, PriceOracle};
-use crate::source::{BufferBudget, Control, Source, SourceError, SourceMetrics, kafka, replay};
+use crate::source::{SourceMetrics, kafka, replay};
+use error::RunError;
+use services::Services;
 
 /// The consumer group under which a recording's offsets are kept.
 const REPLAY: &str = "replay";
@@ -47,47 +47,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long leaving the group may take, once what was read has been stored or the grace period is
 /// over. The client waits for brokers, however long they are stuck.
 const LEAVING: Duration = Duration::from_secs(2);
-
-/// Why it ended unexpectedly.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RunError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("log: {0}")]
-    Telemetry(#[from] TelemetryError),
-    #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-    #[error(transparent)]
-    Store(#[from] DatabaseError),
-    #[error(transparent)]
-    Market(#[from] MarketError),
-    #[error(transparent)]
-    NoKafka(#[from] NoKafka),
-    #[error("{0}{hint}", hint = hint(.0))]
-    Source(#[from] SourceError),
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    #[error("cannot read {file}: {source}")]
-    Recording {
-        file: String,
-        source: RecordingError,
-    },
-    #[error(
-        "stopped before the whole recording was stored; run the same command again to continue"
-    )]
-    GaveUp,
-    #[error("task `{0}` ended unexpectedly; see the log")]
-    Task(&'static str),
-    #[error("{0}")]
-    Misconfigured(String),
-    #[error("the runtime: {0}")]
-    Runtime(#[from] std::io::Error),
-}
-
-fn hint(fault: &SourceError) -> String {
-    let hint = fault.kind.hint();
-    hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
-}
 
 /// Follows Kafka until it is stopped.
 pub(super) fn run(chosen: &ConfigArgs) -> Exit {
@@ -139,75 +98,6 @@ fn start(chosen: &ConfigArgs, recording: Option<&Path>) -> Result<(), RunError> 
     // A name that is being looked up, for instance, holds up nobody.
     runtime.shutdown_timeout(LEAVING);
     ran
-}
-
-/// What both ways of running share.
-struct Services {
-    registry: Registry,
-    metrics: Metrics,
-    health: Health,
-    stopping: watch::Receiver<bool>,
-    budget: Arc<BufferBudget>,
-    supervisor: Supervisor,
-    stops: Stops,
-}
-
-impl Services {
-    fn new(config: &Config) -> Result<Self, RunError> {
-        let registry = Registry::new();
-        let metrics = Metrics::register(&registry)?;
-        metrics.begin(config.streams.iter().map(|stream| &*stream.topic));
-        let breaker = |sink: &str| {
-            let gauge = metrics.breaker.with_label_values(&[sink]);
-            Arc::new(SharedBreaker::new(config.breaker.clone(), gauge))
-        };
-        let stopping = stopping()?;
-        let health = Health {
-            source: Arc::default(),
-            database: breaker("database"),
-            redis: config.redis.as_ref().map(|_| breaker("redis")),
-            kinds: KindCheck::new(&config.streams, metrics.wrong_kind.clone()).into(),
-            stopping: stopping.clone(),
-            started: Instant::now(),
-        };
-        let (supervisor, stops) = Supervisor::new();
-        Ok(Self {
-            registry,
-            metrics,
-            health,
-            stopping,
-            budget: BufferBudget::new(&config.buffer),
-            supervisor,
-            stops,
-        })
-    }
-
-    /// Runs until the source has ended, or a task that should not have.
-    async fn run(&mut self, context: PipelineContext, source: Source) -> Result<(), RunError> {
-        let control = source.control().clone();
-        self.health.follow(&control);
-        stop_when_told(self.stopping.clone(), control);
-        tokio::select! {
-            ran = Pipeline::run(context, source) => Ok(ran?),
-            end = self.stops.next() => Err(ended(end)),
-        }
-    }
-}
-
-fn ended(end: Stop) -> RunError {
-    match end {
-        Stop::TaskEnded(name) => {
-            tracing::error!(task = name, "task ended unexpectedly; shutting down");
-            RunError::Task(name)
-        }
-        Stop::Misconfigured(reason) => {
-            tracing::error!(
-                reason,
-                "the configuration does not fit the stream; shutting down"
-            );
-            RunError::Misconfigured(reason)
-        }
-    }
 }
 
 async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
@@ -371,32 +261,6 @@ fn redis_context(
     }
 }
 
-/// Becomes true when the program is asked to stop.
-fn stopping() -> std::io::Result<watch::Receiver<bool>> {
-    let (told, stopping) = watch::channel(false);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("shutting down; writing what has been read");
-        told.send_replace(true);
-        // Nobody needs to know more.
-        told.closed().await;
-    });
-    Ok(stopping)
-}
-
-fn stop_when_told(mut stopping: watch::Receiver<bool>, control: Control) {
-    tokio::spawn(async move {
-        if stopping.wait_for(|told| *told).await.is_ok() {
-            control.stop();
-        }
-    });
-}
-
 /// Opens the database, however long it is unavailable. `None` if the program is stopped before.
 async fn database(
     config: &Config,
@@ -421,6 +285,8 @@ async fn database(
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@
 )]
 
 mod database;
+mod indexes;
 mod market;
 mod prices;
 mod questions;

@@ -4,18 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr as _;
 
 use perijove_ingest::config;
-use perijove_ingest::generator::Plan;
 use perijove_ingest::project::{Pair, Side, Trade, USDC};
 use perijove_ingest::sink::database::RowBatch;
-use perijove_tests::postgres::Postgres;
-use perijove_tests::wait::until;
-use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{AssertSqlSafe, Row};
-use tempfile::TempDir;
 
-use crate::scene::{at, batch, on_postgres, on_sqlite, open, records};
+use crate::scene::{filled, on_postgres, on_sqlite, open, server};
 
 /// What is asked of it, with a key of each kind in PostgreSQL's or SQLite's notation.
 fn questions(key: &str, signature: &str) -> [String; 7] {
@@ -30,23 +24,9 @@ fn questions(key: &str, signature: &str) -> [String; 7] {
     ]
 }
 
-async fn filled(settings: &config::Database) -> RowBatch {
-    let database = open(settings).await;
-    let mut lane = database.claim("group", "topic", 0).await.unwrap();
-    let batch = batch(&records(Plan::default(), 60));
-    database.commit(&mut lane, &batch).await.unwrap();
-    batch
-}
-
 async fn file(settings: &config::Database) -> SqlitePool {
     let options = SqliteConnectOptions::from_str(settings.url.expose().as_str()).unwrap();
     SqlitePool::connect_with(options).await.unwrap()
-}
-
-async fn server(settings: &config::Database) -> PgPool {
-    PgPool::connect(settings.url.expose().as_str())
-        .await
-        .unwrap()
 }
 
 #[tokio::test]
@@ -132,7 +112,7 @@ fn expected(trade: &Trade) -> Shown {
 }
 
 /// What the trades of pools in a batch come to, each once.
-fn all_expected(batch: &RowBatch) -> Vec<Shown> {
+pub(crate) fn all_expected(batch: &RowBatch) -> Vec<Shown> {
     let pools = batch.trades.iter().filter(|trade| trade.market.is_some());
     let mut trades: Vec<&Trade> = pools.collect();
     trades.sort_by_key(|trade| (trade.position(), trade.origin.signature));
@@ -308,90 +288,4 @@ async fn candles_of_sqlite_are_those_of_the_trades() {
         assert_eq!(pools.0, pools.1);
     })
     .await;
-}
-
-/// A database as the first version left it, with a partition that has rows.
-async fn of_the_first_version(pool: &PgPool) {
-    let folder = TempDir::new().unwrap();
-    let first = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/migrations/postgres/0001_streams.sql"
-    );
-    std::fs::copy(first, folder.path().join("0001_streams.sql")).unwrap();
-    let migrator = Migrator::new(folder.path()).await.unwrap();
-    migrator.run(pool).await.unwrap();
-    for table in ["dex_trades", "transfers", "transactions"] {
-        sqlx::query("SELECT add_partition($1, 372978000, 373032000)")
-            .bind(table)
-            .execute(pool)
-            .await
-            .unwrap();
-    }
-}
-
-/// Names of the parents' indexes, and whether they are complete.
-async fn indexes(pool: &PgPool) -> BTreeMap<String, bool> {
-    let rows: Vec<(String, bool)> = sqlx::query_as(
-        "SELECT i.relname::text, x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
-         WHERE i.relkind = 'I'",
-    )
-    .fetch_all(pool)
-    .await
-    .unwrap();
-    rows.into_iter().collect()
-}
-
-#[tokio::test]
-async fn an_old_database_gets_its_indexes_while_rows_are_written() {
-    // Of its own: a build waits for every transaction there is.
-    let postgres = Postgres::alone(&["-c", "fsync=off"]).await;
-    let settings = at(&postgres.url());
-    let pool = server(&settings).await;
-    of_the_first_version(&pool).await;
-    let database = open(&settings).await;
-    let before = indexes(&pool).await;
-    assert_eq!(before.get("dex_trades_by_pair"), Some(&true), "{before:?}");
-    assert_eq!(before.get("dex_trades_by_base"), Some(&false), "{before:?}");
-
-    // A writer is in the midst of its transaction, so the build cannot end.
-    let mut writer = pool.begin().await.unwrap();
-    sqlx::query("LOCK TABLE dex_trades_372978000 IN ROW EXCLUSIVE MODE")
-        .execute(&mut *writer)
-        .await
-        .unwrap();
-    let building = {
-        let database = database.clone();
-        tokio::spawn(async move { database.complete_indexes().await.unwrap() })
-    };
-    until("a build that waits for the writer", || async {
-        let waiting: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%')",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-        waiting.then_some(())
-    })
-    .await;
-    // Others write all the same.
-    let batch = filled(&settings).await;
-    assert!(!building.is_finished());
-    writer.commit().await.unwrap();
-    let built = building.await.unwrap();
-    assert_eq!(built, Some(9));
-
-    let after = indexes(&pool).await;
-    assert!(after.values().all(|complete| *complete), "{after:?}");
-    assert!(!after.contains_key("dex_trades_by_pair"), "{after:?}");
-    let new: Vec<&String> = after.keys().collect();
-    let other = Postgres::shared().await;
-    open(&at(&other.url())).await;
-    let fresh = indexes(&server(&at(&other.url())).await).await;
-    assert_eq!(new, fresh.keys().collect::<Vec<_>>());
-    let counted: i64 = sqlx::query_scalar("SELECT count(*) FROM trades")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(counted as usize, all_expected(&batch).len());
-    assert_eq!(database.complete_indexes().await.unwrap(), Some(0));
 }

@@ -2,13 +2,16 @@
 
 use std::future::Future;
 
+use perijove_core::Slot;
 use perijove_ingest::config::{self, StoreUrl};
+use perijove_ingest::dead_letter::DeadLetter;
 use perijove_ingest::decode::{Encoding, Kind, Limits, decode};
 use perijove_ingest::generator::{Generator, Plan};
-use perijove_ingest::project::{Trade, project};
-use perijove_ingest::record::{Record, UnixMillis};
-use perijove_ingest::sink::database::{Database, RowBatch};
+use perijove_ingest::project::{Poisoned, ProjectError, Trade, project};
+use perijove_ingest::record::{Place, Record, UnixMillis};
+use perijove_ingest::sink::database::{Database, RowBatch, StoredTick, TickQuery};
 use perijove_tests::postgres::Postgres;
+use sqlx::PgPool;
 use tempfile::TempDir;
 
 /// Where a database is that is opened again and again.
@@ -75,4 +78,73 @@ pub(crate) fn batch(records: &[Record]) -> RowBatch {
         trades: records.iter().flat_map(trades).collect(),
         ..RowBatch::default()
     }
+}
+
+/// All trades, in the order of the chain.
+pub(crate) async fn stored(database: &Database) -> Vec<StoredTick> {
+    let mut all = Vec::new();
+    let everything = TickQuery {
+        from: -1,
+        ..TickQuery::default()
+    };
+    let each = |stored| all.push(stored);
+    database.ticks(&everything, each).await.unwrap();
+    all.sort_by_key(|stored: &StoredTick| (stored.tick.position, stored.tick.signature));
+    all
+}
+
+/// Milliseconds.
+pub(crate) const DAY: i64 = 86_400_000;
+
+/// Trades of one day, counted from 1970; no two days share a partition.
+pub(crate) fn of_day(days: i64) -> RowBatch {
+    let plan = Plan {
+        seed: days.unsigned_abs(),
+        first_slot: Slot(1_000_000 * days.unsigned_abs()),
+        start: UnixMillis(days * DAY),
+        ..Plan::default()
+    };
+    batch(&records(plan, 20))
+}
+
+/// A record of partition 2.
+pub(crate) fn record(offset: i64, payload: &'static [u8]) -> Record {
+    Record {
+        place: Place {
+            topic: "topic".into(),
+            partition: 2,
+            offset,
+        },
+        timestamp: (offset > 1).then_some(UnixMillis(1_760_000_000_001)),
+        key: None,
+        payload: Some(bytes::Bytes::from_static(payload)),
+    }
+}
+
+/// A letter about a whole record.
+pub(crate) fn unusable(record: Record) -> DeadLetter {
+    let fault = ProjectError::Missing("signature");
+    DeadLetter::of_transaction(
+        record,
+        &Poisoned {
+            transaction: 0,
+            fault,
+        },
+    )
+}
+
+/// A database with some trades in it.
+pub(crate) async fn filled(settings: &config::Database) -> RowBatch {
+    let database = open(settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let batch = batch(&records(Plan::default(), 60));
+    database.commit(&mut lane, &batch).await.unwrap();
+    batch
+}
+
+/// A way to PostgreSQL past the program.
+pub(crate) async fn server(settings: &config::Database) -> PgPool {
+    PgPool::connect(settings.url.expose().as_str())
+        .await
+        .unwrap()
 }
