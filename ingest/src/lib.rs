@@ -7,6 +7,7 @@
 pub mod record;
 
 pub mod decode;
+pub mod position;
 pub mod recording;
 
 pub mod project;

@@ -13,7 +13,7 @@ use perijove_tests::layering::{Sources, Use};
 const LAYERS: &[&[&str]] = &[
     // Pure: no clock, no I/O of their own.
     &["record"],
-    &["decode", "recording"],
+    &["decode", "position", "recording"],
     &["project"],
     &["config", "dead_letter", "generator", "oracle"],
     &["offsets", "sink"],

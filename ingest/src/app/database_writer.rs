@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use crate::app::convert::{Converter, letter};
 use crate::app::metrics::Metrics;
 use crate::app::shared_breaker::SharedBreaker;
+use crate::position::RecordMark;
 use crate::record::Record;
 use crate::sink::database::{CommitOutcome, Committed, Database, DatabaseError, Lane, RowBatch};
 
@@ -148,6 +149,7 @@ impl DatabaseWriter {
         for record in records {
             let mut batch = RowBatch::default();
             converter.add(record, &mut batch);
+            batch.last = Some(RecordMark::of(record));
             let error = match self.commit(lane, &batch).await? {
                 Ok(committed) => {
                     done.push(committed);
@@ -157,6 +159,7 @@ impl DatabaseWriter {
             };
             let batch = RowBatch {
                 next_offset: batch.next_offset,
+                last: batch.last,
                 dead_letters: vec![letter(record, "refused", &error)],
                 ..RowBatch::default()
             };

@@ -10,6 +10,7 @@ use crate::app::metrics::Metrics;
 use crate::app::redis_writer::RedisWriter;
 use crate::app::supervisor::Supervisor;
 use crate::config;
+use crate::position::RecordMark;
 use crate::record::Record;
 use crate::sink::database::{Committed, DatabaseError, Lane, RowBatch};
 use crate::sink::market::PriceOracle;
@@ -144,14 +145,6 @@ impl LaneTask {
     /// Stores where reading begins, so that it is not looked up again after a crash, and with it what
     /// is missing before it.
     async fn begin(&mut self, begun: &ReadingStarted) -> Result<i64, Fenced> {
-        if let Some(gap) = &begun.gap {
-            tracing::error!(
-                partition = %self.claim,
-                from_offset = gap.start,
-                to_offset = gap.end,
-                "gap: records expired before they were read"
-            );
-        }
         let batch = RowBatch {
             next_offset: Some(begun.offset),
             gap: begun.gap.clone(),
@@ -230,7 +223,8 @@ impl LaneTask {
     }
 
     /// Stores what was gathered, and returns the offset at which the lane continues.
-    async fn settle(&mut self, gathered: PendingBatch) -> Result<i64, Fenced> {
+    async fn settle(&mut self, mut gathered: PendingBatch) -> Result<i64, Fenced> {
+        gathered.rows.last = gathered.records.last().map(RecordMark::of);
         let next = gathered.rows.next_offset.unwrap_or_default();
         self.metrics.batch_rows.observe(rows(&gathered.rows));
         match self.writer.commit(&mut self.lane, &gathered.rows).await? {

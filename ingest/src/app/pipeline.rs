@@ -144,7 +144,7 @@ impl Pipeline {
                 .claim(&context.group, &partition.topic, partition.number);
             let lane = lane.await;
             tracing::info!(partition = %claim, offset = lane.next_offset, "partition assigned");
-            control.begin(claim.clone(), lane.next_offset);
+            control.begin(claim.clone(), lane.position());
             let task = LaneTask {
                 redis: context.redis(&lane),
                 prices: context.prices(),

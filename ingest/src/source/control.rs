@@ -3,14 +3,21 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use crate::position::StoredPosition;
 use crate::source::claim::Claim;
 use crate::source::status::SourceStatus;
 
 /// A command. Commands for an ended claim do nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceCommand {
-    Begin { claim: Claim, stored: Option<i64> },
-    Settled { claim: Claim, next: i64 },
+    Begin {
+        claim: Claim,
+        stored: Option<StoredPosition>,
+    },
+    Settled {
+        claim: Claim,
+        next: i64,
+    },
     Release(Claim),
     Reclaim(Claim),
     Halt(Claim),
@@ -31,9 +38,9 @@ impl Control {
         Self { commands, status }
     }
 
-    /// Answers [`SourceEvent::Assigned`](crate::source::SourceEvent::Assigned): the next record to read, None if
-    /// the partition was never read. `SourceEvent::Begun` follows.
-    pub fn begin(&self, claim: Claim, stored: Option<i64>) {
+    /// Answers [`SourceEvent::Assigned`](crate::source::SourceEvent::Assigned): where it stopped, None if the
+    /// partition was never read. `SourceEvent::Begun` follows.
+    pub fn begin(&self, claim: Claim, stored: Option<StoredPosition>) {
         self.send(SourceCommand::Begin { claim, stored });
     }
 

@@ -18,5 +18,6 @@ mod groups;
 mod login;
 mod member;
 mod mock;
+mod recreated;
 mod store;
 mod trouble;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use perijove_core::settings::Setting;
 use perijove_ingest::config::{Broker, Buffer, Group, Kafka, Security};
+use perijove_ingest::position::RecordMark;
 use perijove_ingest::record::{Partition, UnixMillis};
 use perijove_ingest::source::kafka::{self, Subscription};
 use perijove_ingest::source::{
@@ -202,7 +203,7 @@ impl Pipeline {
                     let epoch = self.epochs[&claim];
                     if self
                         .store
-                        .commit(&claim.partition, epoch, Vec::new(), offset)
+                        .commit(&claim.partition, epoch, Vec::new(), offset, None)
                     {
                         control.settled(claim, offset);
                     }
@@ -227,7 +228,7 @@ impl Pipeline {
         for claim in answered {
             let lane = self.store.claim(&claim.partition);
             self.epochs.insert(claim.clone(), lane.epoch);
-            self.source.control().begin(claim, lane.next);
+            self.source.control().begin(claim, lane.position());
         }
     }
 
@@ -241,10 +242,11 @@ impl Pipeline {
             offset: record.place.offset,
             payload: record.payload.as_ref().unwrap().to_vec(),
         });
+        let last = batch.records.last().map(RecordMark::of);
         let epoch = self.epochs[&claim];
         if self
             .store
-            .commit(&claim.partition, epoch, rows.collect(), next)
+            .commit(&claim.partition, epoch, rows.collect(), next, last)
         {
             control.settled(claim, next);
         } else {

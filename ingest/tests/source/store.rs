@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use perijove_ingest::position::{RecordMark, StoredPosition};
 use perijove_ingest::record::Partition;
 
 /// Shared by all members. It has no way to notice a row twice but to keep it twice.
@@ -24,6 +25,13 @@ struct Tables {
 pub struct Lane {
     pub epoch: u64,
     pub next: Option<i64>,
+    last: Option<RecordMark>,
+}
+
+impl Lane {
+    pub fn position(&self) -> Option<StoredPosition> {
+        Some(StoredPosition::new(self.next?, self.last))
+    }
 }
 
 /// One record.
@@ -44,13 +52,22 @@ impl Store {
     }
 
     /// False if somebody else has the partition now.
-    pub fn commit(&self, partition: &Partition, epoch: u64, rows: Vec<Row>, next: i64) -> bool {
+    pub fn commit(
+        &self,
+        partition: &Partition,
+        epoch: u64,
+        rows: Vec<Row>,
+        next: i64,
+        last: Option<RecordMark>,
+    ) -> bool {
         let mut tables = self.0.lock();
         let lane = tables.lanes.entry(partition.clone()).or_default();
         if lane.epoch != epoch {
             return false;
         }
-        lane.next = Some(next);
+        if last.is_some() || lane.next != Some(next) {
+            (lane.next, lane.last) = (Some(next), last);
+        }
         tables.rows.extend(rows);
         true
     }
@@ -62,7 +79,7 @@ impl Store {
     /// What somebody does who wants a partition read from elsewhere.
     pub fn reset(&self, partition: &Partition, next: i64) {
         let epoch = self.claim(partition).epoch;
-        assert!(self.commit(partition, epoch, Vec::new(), next));
+        assert!(self.commit(partition, epoch, Vec::new(), next, None));
     }
 
     /// What is read next, if anything was.

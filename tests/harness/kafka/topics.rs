@@ -26,6 +26,17 @@ impl Kafka {
         }
     }
 
+    /// Deletes a topic.
+    ///
+    /// # Panics
+    /// If the cluster does not.
+    pub async fn delete_topic(&self, topic: &str) {
+        let gone = self.admin().delete_topics(&[topic], &options()).await;
+        for topic in gone.expect("an answer of the cluster") {
+            topic.expect("the topic is deleted");
+        }
+    }
+
     /// Makes the partitions of a topic more: as many as this.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::dead_letter::DeadLetter;
+use crate::position::RecordMark;
 use crate::project::{SlotUpdate, Trade, TransactionRow, Transfer};
 use crate::sink::tick::Tick;
 
@@ -11,6 +12,8 @@ use crate::sink::tick::Tick;
 pub struct RowBatch {
     /// Of the first record that is not in it; None leaves the lane where it is.
     pub next_offset: Option<i64>,
+    /// The last record before it, if it is in the batch.
+    pub last: Option<RecordMark>,
     /// Offsets before it that the broker no longer had. The end is before the start if the partition
     /// has become shorter: then it is unknown what is missing.
     pub gap: Option<Range<i64>>,

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use super::batch::RowBatch;
+use crate::position::{RecordMark, StoredPosition};
+
 /// A partition of a consumer group. Only the process that claimed it last may commit batches to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
@@ -12,6 +15,8 @@ pub struct Lane {
     pub partition: i32,
     /// Of the next record to read; None until something was committed.
     pub next_offset: Option<i64>,
+    /// The last record before it, if it is known.
+    pub last: Option<RecordMark>,
     /// The last batch that was committed; 0 before the first.
     pub batch: i64,
     pub(super) epoch: i64,
@@ -34,7 +39,28 @@ impl Lane {
         } else {
             CommitOutcome::Written
         };
-        (self.batch, self.next_offset) = (now.batch, now.next_offset);
+        (self.batch, self.next_offset, self.last) = (now.batch, now.next_offset, now.last);
         settled
     }
+
+    /// A batch was written.
+    pub(super) fn advance(&mut self, number: i64, batch: &RowBatch) {
+        self.batch = number;
+        if batch.next_offset.is_some() {
+            (self.next_offset, self.last) = (batch.next_offset, batch.last);
+        }
+    }
+
+    /// Where reading stopped; None if nothing was ever read.
+    pub fn position(&self) -> Option<StoredPosition> {
+        Some(StoredPosition::new(self.next_offset?, self.last))
+    }
+}
+
+/// The last record, as two columns have it.
+pub(super) fn last_record(offset: Option<i64>, checksum: Option<i64>) -> Option<RecordMark> {
+    Some(RecordMark {
+        offset: offset?,
+        checksum: u32::try_from(checksum?).ok()?,
+    })
 }

@@ -20,6 +20,7 @@ use sqlx::{PgConnection, Row};
 use tokio::time::Instant;
 
 use crate::config;
+use crate::sink::database::lane::last_record;
 use crate::sink::database::{CommitOutcome, Committed, DatabaseError, Lane, RowBatch};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -117,7 +118,8 @@ impl Postgres {
             "INSERT INTO kafka_offsets AS o (consumer_group, topic, partition) VALUES ($1, $2, $3)
              ON CONFLICT (consumer_group, topic, partition)
              DO UPDATE SET epoch = o.epoch + 1, updated_at = now()
-             RETURNING lane, consumer_group, topic, partition, next_offset, batch, epoch",
+             RETURNING lane, consumer_group, topic, partition, next_offset, batch, epoch,
+                 last_offset, last_checksum",
         )
         .bind(group)
         .bind(topic)
@@ -129,7 +131,8 @@ impl Postgres {
 
     pub(super) async fn lanes(&self, group: &str) -> Result<Vec<Lane>, DatabaseError> {
         let rows = sqlx::query(
-            "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch
+            "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch,
+                 last_offset, last_checksum
              FROM kafka_offsets WHERE consumer_group = $1 ORDER BY topic, partition",
         )
         .bind(group)
@@ -140,7 +143,8 @@ impl Postgres {
 
     pub(super) async fn settle(&self, held: &mut Lane) -> Result<CommitOutcome, DatabaseError> {
         let row = sqlx::query(
-            "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch
+            "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch,
+                 last_offset, last_checksum
              FROM kafka_offsets WHERE lane = $1 AND epoch = $2",
         )
         .bind(held.id)
@@ -174,14 +178,13 @@ impl Postgres {
             written => written,
         };
         let committed = written?;
-        lane.batch = committed.batch;
-        lane.next_offset = batch.next_offset.or(lane.next_offset);
+        lane.advance(committed.batch, batch);
         Ok(committed)
     }
 
     async fn write(&self, lane: &Lane, batch: &RowBatch) -> Result<Committed, DatabaseError> {
         let mut transaction = self.pool.begin().await?;
-        let number = advance(&mut transaction, lane, batch.next_offset).await?;
+        let number = advance(&mut transaction, lane, batch).await?;
         let mut committed = Committed {
             previous: lane.batch,
             batch: number,
@@ -201,11 +204,13 @@ impl Postgres {
 async fn advance(
     connection: &mut PgConnection,
     lane: &Lane,
-    next_offset: Option<i64>,
+    batch: &RowBatch,
 ) -> Result<i64, DatabaseError> {
     let row = sqlx::query(
         "UPDATE kafka_offsets SET
              next_offset = coalesce($3, next_offset),
+             last_offset = CASE WHEN $3 IS NULL THEN last_offset ELSE $5 END,
+             last_checksum = CASE WHEN $3 IS NULL THEN last_checksum ELSE $6 END,
              batch = greatest(batch + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint),
              updated_at = now()
          WHERE lane = $1 AND epoch = $2 AND batch = $4
@@ -213,8 +218,10 @@ async fn advance(
     )
     .bind(lane.id)
     .bind(lane.epoch)
-    .bind(next_offset)
+    .bind(batch.next_offset)
     .bind(lane.batch)
+    .bind(batch.last.map(|last| last.offset))
+    .bind(batch.last.map(|last| i64::from(last.checksum)))
     .fetch_optional(connection)
     .await?;
     Ok(row.ok_or(DatabaseError::Fenced)?.try_get(0)?)
@@ -227,6 +234,7 @@ fn lane(row: &PgRow) -> Result<Lane, DatabaseError> {
         topic: row.try_get::<&str, _>(2)?.into(),
         partition: row.try_get(3)?,
         next_offset: row.try_get(4)?,
+        last: last_record(row.try_get(7)?, row.try_get(8)?),
         batch: row.try_get(5)?,
         epoch: row.try_get(6)?,
     })

@@ -15,6 +15,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::config;
+use crate::sink::database::lane::last_record;
 use crate::sink::database::{CommitOutcome, Committed, DatabaseError, Lane, RowBatch};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -22,7 +23,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 /// The columns of a lane, as [`lane`] reads them.
 macro_rules! lane_columns {
     () => {
-        "lane, consumer_group, topic, partition, next_offset, batch, epoch"
+        "lane, consumer_group, topic, partition, next_offset, batch, epoch, last_offset, last_checksum"
     };
 }
 
@@ -164,8 +165,7 @@ impl Sqlite {
             drop(connection.close().await);
         }
         let committed = written?;
-        lane.batch = committed.batch;
-        lane.next_offset = batch.next_offset.or(lane.next_offset);
+        lane.advance(committed.batch, batch);
         Ok(committed)
     }
 
@@ -175,7 +175,7 @@ impl Sqlite {
         batch: &RowBatch,
     ) -> Result<Committed, DatabaseError> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let number = advance(&mut transaction, lane, batch.next_offset).await?;
+        let number = advance(&mut transaction, lane, batch).await?;
         let mut committed = Committed {
             previous: lane.batch,
             batch: number,
@@ -195,11 +195,13 @@ impl Sqlite {
 async fn advance(
     connection: &mut SqliteConnection,
     lane: &Lane,
-    next_offset: Option<i64>,
+    batch: &RowBatch,
 ) -> Result<i64, DatabaseError> {
     let row = sqlx::query(
         "UPDATE kafka_offsets SET
              next_offset = coalesce(?3, next_offset),
+             last_offset = CASE WHEN ?3 IS NULL THEN last_offset ELSE ?5 END,
+             last_checksum = CASE WHEN ?3 IS NULL THEN last_checksum ELSE ?6 END,
              batch = max(batch + 1, CAST(unixepoch('subsec') * 1000 AS INTEGER)),
              updated_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
          WHERE lane = ?1 AND epoch = ?2 AND batch = ?4
@@ -207,8 +209,10 @@ async fn advance(
     )
     .bind(lane.id)
     .bind(lane.epoch)
-    .bind(next_offset)
+    .bind(batch.next_offset)
     .bind(lane.batch)
+    .bind(batch.last.map(|last| last.offset))
+    .bind(batch.last.map(|last| i64::from(last.checksum)))
     .fetch_optional(connection)
     .await?;
     Ok(row.ok_or(DatabaseError::Fenced)?.try_get(0)?)
@@ -221,6 +225,7 @@ fn lane(row: &SqliteRow) -> Result<Lane, DatabaseError> {
         topic: row.try_get::<&str, _>(2)?.into(),
         partition: row.try_get(3)?,
         next_offset: row.try_get(4)?,
+        last: last_record(row.try_get(7)?, row.try_get(8)?),
         batch: row.try_get(5)?,
         epoch: row.try_get(6)?,
     })

@@ -12,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::config::{Reset, Start};
 use crate::offsets::{StartPosition, Watermarks, begin};
+use crate::position::StoredPosition;
 use crate::record::{Partition, UnixMillis};
 
 /// How long the brokers may take over what is asked for again anyway.
@@ -33,7 +34,7 @@ impl OffsetLookup {
         &self,
         consumer: &BaseConsumer<C>,
         partition: &Partition,
-        stored: Option<i64>,
+        stored: Option<StoredPosition>,
     ) -> KafkaResult<StartPosition> {
         let (topic, number) = (&partition.topic, partition.number);
         let (low, high) = consumer.fetch_watermarks(topic, number, self.timeout)?;
@@ -52,7 +53,7 @@ impl OffsetLookup {
         &self,
         consumer: &BaseConsumer<C>,
         partition: &Partition,
-        stored: Option<i64>,
+        stored: Option<StoredPosition>,
     ) -> KafkaResult<StartPosition> {
         let mut lookup = *self;
         if stored.is_none()

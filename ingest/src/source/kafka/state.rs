@@ -100,6 +100,10 @@ impl ConsumerState {
                 .revoke
                 .begin(&list, true, partitions, now, &mut actions),
             Input::OffsetOutOfRange => self.assign.suspect_gap(),
+            Input::TopicsInDoubt => {
+                let restarts = partitions.compare_again().into_iter();
+                actions.extend(restarts.map(Action::Restart));
+            }
             Input::StartsFound { starts, complete } => {
                 self.assign
                     .found(starts, complete, partitions, now, &mut actions);

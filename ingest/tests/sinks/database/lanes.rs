@@ -2,13 +2,15 @@
 
 use perijove_ingest::config;
 use perijove_ingest::generator::Plan;
-use perijove_ingest::sink::database::{CommitOutcome, DatabaseError, RowBatch};
+use perijove_ingest::position::{RecordMark, StoredPosition};
+use perijove_ingest::sink::database::{CommitOutcome, DatabaseError, Lane, RowBatch};
 
 use crate::scene::{batch, on_both, open, records, stored};
 
 on_both!(
     only_the_last_to_claim_a_lane_may_write_it,
     a_commit_whose_end_was_not_seen_is_found_out_about,
+    the_last_record_is_kept_with_the_offset_behind_it,
     a_lane_goes_on_where_it_was_left,
     a_gap_is_stored_with_the_offset_behind_it_or_not_at_all,
 );
@@ -63,6 +65,40 @@ async fn a_commit_whose_end_was_not_seen_is_found_out_about(settings: config::Da
         CommitOutcome::Written
     );
     assert_eq!(unseen, lane);
+}
+
+async fn the_last_record_is_kept_with_the_offset_behind_it(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 3).await.unwrap();
+    assert_eq!(lane.position(), None);
+    let last = RecordMark {
+        offset: 16,
+        checksum: u32::MAX,
+    };
+    let batch = |next_offset, last| RowBatch {
+        next_offset,
+        last,
+        ..RowBatch::default()
+    };
+    let kept = Some(StoredPosition::new(17, Some(last)));
+    database
+        .commit(&mut lane, &batch(Some(17), Some(last)))
+        .await
+        .unwrap();
+    assert_eq!(lane.position(), kept);
+    database
+        .commit(&mut lane, &batch(None, None))
+        .await
+        .unwrap();
+    assert_eq!(lane.position(), kept);
+    let mut lane = database.claim("group", "topic", 3).await.unwrap();
+    assert_eq!(lane.position(), kept);
+    database.settle(&mut lane).await.unwrap();
+    assert_eq!(lane.position(), kept);
+    database.reset("group", "topic", 3, 17).await.unwrap();
+    let lanes = database.lanes("group").await.unwrap();
+    let positions: Vec<_> = lanes.iter().map(Lane::position).collect();
+    assert_eq!(positions, [Some(StoredPosition::new(17, None))]);
 }
 
 async fn a_lane_goes_on_where_it_was_left(settings: config::Database) {

@@ -55,6 +55,9 @@ impl Driver {
     fn handle_error(&mut self, code: RDKafkaErrorCode, reason: &str) {
         match code {
             RDKafkaErrorCode::AutoOffsetReset => self.feed(Input::OffsetOutOfRange),
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+                self.feed(Input::TopicsInDoubt);
+            }
             RDKafkaErrorCode::AllBrokersDown => self.set_connected(false),
             _ => {}
         }

@@ -7,6 +7,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Driver;
+use crate::position::StoredPosition;
 use crate::record::Partition;
 use crate::source::kafka::context::complete_rebalance;
 use crate::source::kafka::offset_lookup::{list, names};
@@ -66,12 +67,12 @@ impl Driver {
         if let SourceEvent::Begun(begun) = event {
             let partition = &begun.claim.partition;
             if let Some(gap) = &begun.gap {
-                tracing::error!(
-                    %partition,
-                    from = gap.start,
-                    to = gap.end,
-                    "gap: records expired before they were read"
-                );
+                let what = if gap.end < gap.start {
+                    "gap: the topic was made anew; what it had before is not known"
+                } else {
+                    "gap: records are gone that were not read"
+                };
+                tracing::error!(%partition, from = gap.start, to = gap.end, "{what}");
                 self.metrics.gap(&partition.topic, gap);
             }
             tracing::info!(%partition, offset = begun.offset, "reading started");
@@ -86,7 +87,7 @@ impl Driver {
         done.is_ok()
     }
 
-    fn find_starts(&self, asked: Vec<(Partition, Option<i64>)>) -> Input {
+    fn find_starts(&self, asked: Vec<(Partition, Option<StoredPosition>)>) -> Input {
         let mut starts = Vec::new();
         let found = self.find_each(asked, &mut starts);
         let complete = self.succeeds(&found);
@@ -95,7 +96,7 @@ impl Driver {
 
     fn find_each(
         &self,
-        asked: Vec<(Partition, Option<i64>)>,
+        asked: Vec<(Partition, Option<StoredPosition>)>,
         starts: &mut Vec<Start>,
     ) -> KafkaResult<()> {
         let partitions = asked.iter().map(|(partition, _)| partition);
@@ -115,11 +116,13 @@ impl Driver {
         Ok(())
     }
 
-    fn check_positions(&self, asked: Vec<(Partition, i64)>) -> Input {
+    fn check_positions(&self, asked: Vec<(Partition, StoredPosition)>) -> Input {
         let mut begins = Vec::new();
         let check = || {
-            for (partition, next) in asked {
-                let begin = self.lookup.begin(&self.consumer, &partition, Some(next))?;
+            for (partition, position) in asked {
+                let begin = self
+                    .lookup
+                    .begin(&self.consumer, &partition, Some(position))?;
                 begins.push((partition, begin));
             }
             Ok(())

@@ -120,7 +120,7 @@ impl Assign {
         } in starts
         {
             if let Some(begin) = begin {
-                let restart = partitions.restart(&partition, begin.offset, Some(begin));
+                let restart = partitions.restart(&partition, begin.first(), Some(begin));
                 actions.extend(restart.map(Action::Restart));
             }
         }
@@ -178,7 +178,7 @@ impl Assign {
         for (partition, begin) in begins {
             let told = begin.gap.is_some().then(|| begin.clone());
             if told.is_some() || (complete && !found) {
-                let restart = partitions.restart(partition, begin.offset, told);
+                let restart = partitions.restart(partition, begin.first(), told);
                 actions.extend(restart.map(Action::Restart));
             }
         }
@@ -230,7 +230,7 @@ fn begun(
     let Some(one) = partitions.get_mut(partition) else {
         return;
     };
-    one.begin(begin.offset);
+    one.begin(begin.offset, begin.known);
     let begun = ReadingStarted {
         claim: one.claim().clone(),
         offset: begin.offset,

@@ -1,6 +1,7 @@
 //! What comes into the state and what comes out of it.
 
 use crate::offsets::StartPosition;
+use crate::position::StoredPosition;
 use crate::record::Partition;
 use crate::source::{SourceCommand, SourceError, SourceEvent};
 
@@ -17,6 +18,8 @@ pub(in crate::source::kafka) enum Input {
     Revoked(Vec<Partition>),
     /// The next record of some partition is gone. The client does not say of which.
     OffsetOutOfRange,
+    /// Topics may have been deleted, and made anew.
+    TopicsInDoubt,
     /// The client can never work again.
     Broken(SourceError),
     /// Answers [`Action::FindStarts`].
@@ -55,10 +58,10 @@ pub(in crate::source::kafka) enum Input {
 pub(in crate::source::kafka) enum Action {
     /// Tell the pipeline.
     Emit(SourceEvent),
-    /// Ask the brokers where these begin, given the offset that is stored.
-    FindStarts(Vec<(Partition, Option<i64>)>),
+    /// Ask the brokers where these begin, given what is stored.
+    FindStarts(Vec<(Partition, Option<StoredPosition>)>),
     /// Ask the brokers whether these still have their next record.
-    CheckPositions(Vec<(Partition, i64)>),
+    CheckPositions(Vec<(Partition, StoredPosition)>),
     /// Complete the group's assignment.
     Assign(Vec<Start>),
     /// Complete the group's revocation.
@@ -81,7 +84,7 @@ pub(in crate::source::kafka) enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source::kafka) struct Start {
     pub(in crate::source::kafka) partition: Partition,
-    pub(in crate::source::kafka) stored: Option<i64>,
+    pub(in crate::source::kafka) stored: Option<StoredPosition>,
     /// None while it has no leader that could be asked.
     pub(in crate::source::kafka) begin: Option<StartPosition>,
 }
@@ -90,7 +93,8 @@ impl Start {
     /// The offset to give the client; any will do for a partition that is started again later.
     pub(in crate::source::kafka) fn offset(&self) -> i64 {
         let begin = self.begin.as_ref();
-        begin.map_or_else(|| self.stored.unwrap_or(0), |begin| begin.offset)
+        let stored = || self.stored.map_or(0, |stored| stored.next);
+        begin.map_or_else(stored, StartPosition::first)
     }
 }
 

@@ -5,6 +5,7 @@ use std::mem;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::position::{RecordMark, StoredPosition};
 use crate::record::Record;
 use crate::source::buffer::{FillLevel, PartitionBudget};
 use crate::source::{Claim, RecordBatch};
@@ -19,7 +20,7 @@ pub(super) enum Stage {
     /// The pipeline was notified, and has not reported yet where it stopped.
     Assigned,
     /// The pipeline has said where it stopped, None if it never read it.
-    Starting(Option<i64>),
+    Starting(Option<StoredPosition>),
     Reading,
     /// It is being given back; the pipeline may still settle.
     Revoking,
@@ -40,6 +41,10 @@ pub(super) struct PartitionState {
     halted: bool,
     /// The next record to come from the client.
     next: i64,
+    /// The last record before it, as far as is known. Of those that wait it is not worked out yet.
+    last: Option<RecordMark>,
+    /// Whether the last record is fetched once more, to see whether the partition is still the same.
+    comparing: bool,
     /// Where it would be read on after a crash.
     settled: i64,
     /// The next offset to be written, as far as is known; None before anybody said.
@@ -57,6 +62,8 @@ impl PartitionState {
             paused: false,
             halted: false,
             next: 0,
+            last: None,
+            comparing: false,
             settled: 0,
             end: None,
             budget,
@@ -94,22 +101,31 @@ impl PartitionState {
     }
 
     /// The next record to come from the client.
-    pub(super) const fn position(&self) -> i64 {
-        self.next
+    pub(super) fn position(&self) -> i64 {
+        let compared = self.last.filter(|_| self.comparing);
+        compared.map_or(self.next, |last| last.offset)
+    }
+
+    /// The next record to be handed out, and the one before it if that is to be compared.
+    pub(super) fn where_it_is(&self) -> StoredPosition {
+        StoredPosition::new(self.next, self.last.filter(|_| self.comparing))
     }
 
     /// The pipeline says where it stopped.
-    pub(super) fn start(&mut self, stored: Option<i64>) {
+    pub(super) fn start(&mut self, stored: Option<StoredPosition>) {
         if self.stage == Stage::Assigned {
             self.stage = Stage::Starting(stored);
         }
     }
 
-    /// Begins reading here; what was not handed out is read again.
-    pub(super) fn begin(&mut self, offset: i64) {
+    /// Begins reading here, after a record that is compared with what was read; what was not handed
+    /// out is read again.
+    pub(super) fn begin(&mut self, offset: i64, known: Option<RecordMark>) {
         self.discard();
         self.stage = Stage::Reading;
         self.next = offset;
+        self.last = known;
+        self.comparing = known.is_some();
         self.settled = offset;
         self.end = None;
     }
@@ -147,10 +163,42 @@ impl PartitionState {
         self.bytes = 0;
     }
 
+    /// Compares the last record that was read with what is there now, which is to be fetched from
+    /// the offset that is returned. None if that is going on, or nothing was read.
+    pub(super) fn compare_again(&mut self) -> Option<i64> {
+        if self.stage != Stage::Reading || self.comparing {
+            return None;
+        }
+        self.last = self.records.last().map(RecordMark::of).or(self.last);
+        self.comparing = self.last.is_some();
+        self.last.map(|last| last.offset)
+    }
+
+    /// Whether a record that was fetched is of the partition that was read before.
+    fn compare(&mut self, record: &Record) -> bool {
+        let Some(last) = self.last.filter(|_| self.comparing) else {
+            return true;
+        };
+        // Where the last record is not there any more, nothing can be told.
+        self.comparing = record.place.offset < last.offset;
+        record.place.offset != last.offset || RecordMark::of(record) == last
+    }
+
     /// Takes a record, and gives a batch if one is full.
     pub(super) fn take(&mut self, record: Record) -> Option<RecordBatch> {
         let offset = record.place.offset;
-        if self.stage != Stage::Reading || offset < self.next {
+        if self.stage != Stage::Reading {
+            return None;
+        }
+        if self.comparing && !self.compare(&record) {
+            self.stage = Stage::Starting(Some(StoredPosition {
+                next: self.next,
+                last: None,
+                replaced: true,
+            }));
+            return None;
+        }
+        if offset < self.next {
             return None;
         }
         self.next = offset + 1;
@@ -163,9 +211,7 @@ impl PartitionState {
 
     /// What has come together.
     pub(super) fn batch(&mut self) -> Option<RecordBatch> {
-        if self.records.is_empty() {
-            return None;
-        }
+        self.last = Some(RecordMark::of(self.records.last()?));
         let records = mem::take(&mut self.records);
         let bytes = mem::take(&mut self.bytes);
         Some(RecordBatch {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::input::Restart;
 use super::partition::{PartitionState, Stage};
 use crate::offsets::StartPosition;
+use crate::position::StoredPosition;
 use crate::record::Partition;
 use crate::source::{BufferBudget, Claim, RecordBatch};
 
@@ -106,7 +107,7 @@ impl Partitions {
     }
 
     /// The pipeline says where it stopped.
-    pub(super) fn start(&mut self, claim: &Claim, stored: Option<i64>) {
+    pub(super) fn start(&mut self, claim: &Claim, stored: Option<StoredPosition>) {
         if let Some(one) = self.of(claim) {
             one.start(stored);
         }
@@ -138,7 +139,7 @@ impl Partitions {
     }
 
     /// What is to be started, with what is stored of it.
-    pub(super) fn starting(&self) -> Vec<(Partition, Option<i64>)> {
+    pub(super) fn starting(&self) -> Vec<(Partition, Option<StoredPosition>)> {
         let starting = self.owned.iter().filter_map(|(partition, one)| {
             let Stage::Starting(stored) = one.stage() else {
                 return None;
@@ -149,11 +150,24 @@ impl Partitions {
     }
 
     /// What is read, with its next record.
-    pub(super) fn reading(&self) -> Vec<(Partition, i64)> {
+    pub(super) fn reading(&self) -> Vec<(Partition, StoredPosition)> {
         let reading = self.owned.iter();
         let reading = reading.filter(|(_, one)| one.stage() == Stage::Reading);
-        let reading = reading.map(|(partition, one)| (partition.clone(), one.position()));
+        let reading = reading.map(|(partition, one)| (partition.clone(), one.where_it_is()));
         reading.collect()
+    }
+
+    /// Has the last record of what is read compared once more. Says how, for each.
+    pub(super) fn compare_again(&mut self) -> Vec<Restart> {
+        let compared = self.owned.iter_mut().filter_map(|(partition, one)| {
+            Some(Restart {
+                partition: partition.clone(),
+                offset: one.compare_again()?,
+                resume: one.is_paused(),
+                begin: None,
+            })
+        });
+        compared.collect()
     }
 
     /// What is paused although it is read.

@@ -35,13 +35,23 @@ impl Reclaim {
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> bool {
-        if partitions.stage_of(claim) != Some(Stage::Reading) {
-            return false;
+        let lost = Action::Emit(SourceEvent::Lost(claim.clone()));
+        match partitions.stage_of(claim) {
+            Some(Stage::Reading) => {
+                let until = now + 2 * self.heartbeat;
+                partitions.stop_reading(&claim.partition, Stage::Reclaiming { until });
+                actions.push(lost);
+                true
+            }
+            // It is not read yet, so whoever reads it instead is disturbed once in a while at most.
+            Some(Stage::Starting(_)) => {
+                actions.push(lost);
+                let claim = partitions.announce_again(&claim.partition);
+                actions.push(Action::Emit(SourceEvent::Assigned(claim)));
+                true
+            }
+            _ => false,
         }
-        let until = now + 2 * self.heartbeat;
-        partitions.stop_reading(&claim.partition, Stage::Reclaiming { until });
-        actions.push(Action::Emit(SourceEvent::Lost(claim.clone())));
-        true
     }
 
     /// Announces anew what would not be ours any more by now if it were another's. The client knows

@@ -15,7 +15,8 @@ use super::input::{Action, Input, Restart, Start};
 use super::{ConsumerState, Times};
 use crate::config::{Buffer, Reset, Start as StartAt};
 use crate::offsets::{StartPosition, Watermarks, begin};
-use crate::record::{Partition, Place, Record};
+use crate::position::{RecordMark, StoredPosition};
+use crate::record::{Partition, Place, Record, UnixMillis};
 use crate::source::{BufferBudget, Claim, RecordBatch, SourceEvent};
 use text::told;
 
@@ -51,6 +52,7 @@ struct Live {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stored {
     pub(super) next: Option<i64>,
+    last: Option<RecordMark>,
     epoch: u64,
 }
 
@@ -59,6 +61,9 @@ pub(super) struct World {
     pub(super) now: Instant,
     /// What the brokers have of each partition.
     pub(super) logs: BTreeMap<Partition, Range<i64>>,
+    /// How often each topic was made anew: it shows in its records.
+    pub(super) made_anew: BTreeMap<Partition, i64>,
+    pub(super) compacted: BTreeSet<(Partition, i64)>,
     pub(super) leaderless: BTreeSet<Partition>,
     /// Whether brokers answer.
     pub(super) brokers: bool,
@@ -97,6 +102,8 @@ impl World {
             state: ConsumerState::new(Arc::clone(&budget), times, now),
             now,
             logs: (0..partitions).map(|at| (partition(at), 0..10)).collect(),
+            made_anew: BTreeMap::new(),
+            compacted: BTreeSet::new(),
             leaderless: BTreeSet::new(),
             brokers: true,
             client: true,
@@ -187,7 +194,12 @@ impl World {
             let offsets = fetch.position..log.end.min(fetch.position + 5);
             fetch.position = offsets.end;
             for offset in offsets {
-                let batch = self.state.take(&partition, || record(&partition, offset));
+                if self.compacted.contains(&(partition.clone(), offset)) {
+                    continue;
+                }
+                let made = self.made_anew.get(&partition).copied();
+                let record = || record(&partition, offset, made);
+                let batch = self.state.take(&partition, record);
                 if let Some(batch) = batch {
                     self.hear(SourceEvent::Batch(batch));
                 }
@@ -269,7 +281,7 @@ impl World {
         }
     }
 
-    fn find_starts(&self, asked: Vec<(Partition, Option<i64>)>) -> Input {
+    fn find_starts(&self, asked: Vec<(Partition, Option<StoredPosition>)>) -> Input {
         let starts = asked.into_iter().map(|(partition, stored)| Start {
             begin: (!self.leaderless.contains(&partition)).then(|| self.begin(&partition, stored)),
             partition,
@@ -281,9 +293,9 @@ impl World {
         }
     }
 
-    fn check_positions(&self, asked: Vec<(Partition, i64)>) -> Input {
-        let begins = asked.into_iter().map(|(partition, next)| {
-            let begin = self.begin(&partition, Some(next));
+    fn check_positions(&self, asked: Vec<(Partition, StoredPosition)>) -> Input {
+        let begins = asked.into_iter().map(|(partition, position)| {
+            let begin = self.begin(&partition, Some(position));
             (partition, begin)
         });
         Input::PositionsChecked {
@@ -336,7 +348,7 @@ impl World {
         }
     }
 
-    fn begin(&self, partition: &Partition, stored: Option<i64>) -> StartPosition {
+    fn begin(&self, partition: &Partition, stored: Option<StoredPosition>) -> StartPosition {
         let log = self.logs.get(partition).expect("it exists");
         let bounds = Watermarks {
             low: log.start,
@@ -346,14 +358,14 @@ impl World {
     }
 }
 
-fn record(partition: &Partition, offset: i64) -> Record {
+fn record(partition: &Partition, offset: i64, made: Option<i64>) -> Record {
     Record {
         place: Place {
             topic: Arc::clone(&partition.topic),
             partition: partition.number,
             offset,
         },
-        timestamp: None,
+        timestamp: made.map(UnixMillis),
         key: None,
         payload: None,
     }

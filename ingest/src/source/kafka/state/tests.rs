@@ -2,6 +2,7 @@
 
 mod fetching;
 mod leaving;
+mod same_topic;
 mod starting;
 
 use std::time::Duration;

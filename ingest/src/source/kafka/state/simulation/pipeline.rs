@@ -1,6 +1,7 @@
 //! The pipeline, which minds the order of events and stores each record once.
 
 use super::{Live, World, partition};
+use crate::position::{RecordMark, StoredPosition};
 use crate::source::kafka::state::input::Input;
 use crate::source::{Claim, ReadingStarted, SourceCommand, SourceEvent};
 
@@ -13,7 +14,8 @@ impl World {
                 let stored = self.stored.entry(claim.partition.clone()).or_default();
                 stored.epoch += 1;
                 live.epoch = Some(stored.epoch);
-                let (claim, stored) = (claim.clone(), stored.next);
+                let (claim, last) = (claim.clone(), stored.last);
+                let stored = stored.next.map(|next| StoredPosition::new(next, last));
                 begins.push(SourceCommand::Begin { claim, stored });
             }
         }
@@ -28,8 +30,9 @@ impl World {
             return false;
         };
         let (claim, first, next) = (batch.claim.clone(), batch.first(), batch.last() + 1);
+        let last = batch.records.last().map(RecordMark::of);
         drop(batch);
-        self.commit(&claim, Some(first), next);
+        self.commit(&claim, Some(first), next, last);
         true
     }
 
@@ -37,7 +40,7 @@ impl World {
     pub(in crate::source::kafka::state) fn reset(&mut self, number: i32, next: i64) {
         let stored = self.stored.entry(partition(number)).or_default();
         stored.epoch += 1;
-        stored.next = Some(next);
+        (stored.next, stored.last) = (Some(next), None);
     }
 
     /// The pipeline gives back what was revoked and is settled.
@@ -57,7 +60,7 @@ impl World {
     pub(in crate::source::kafka::state) fn look_after(&mut self) {
         let fenced = self.claims.iter().filter(|(claim, live)| {
             let stored = self.stored.get(&claim.partition).map(|one| one.epoch);
-            live.next.is_some() && live.epoch != stored
+            live.epoch.is_some() && live.epoch != stored
         });
         let fenced: Vec<Claim> = fenced.map(|(claim, _)| claim.clone()).collect();
         for claim in fenced {
@@ -65,7 +68,7 @@ impl World {
         }
     }
 
-    fn commit(&mut self, claim: &Claim, first: Option<i64>, next: i64) {
+    fn commit(&mut self, claim: &Claim, first: Option<i64>, next: i64, last: Option<RecordMark>) {
         let Some(live) = self.claims.get(claim) else {
             return;
         };
@@ -78,7 +81,9 @@ impl World {
         if first.is_some() {
             assert_eq!(first, stored.next, "{claim}: stored twice, or left out");
         }
-        stored.next = Some(next);
+        if stored.next != Some(next) {
+            (stored.next, stored.last) = (Some(next), last);
+        }
         self.feed(Input::Command(SourceCommand::Settled { claim, next }));
     }
 
@@ -105,14 +110,14 @@ impl World {
                 let again = live.next.replace(offset).is_some();
                 assert!(!again || gap.is_some(), "{claim}: begun twice");
                 if !again || self.batches.iter().all(|batch| batch.claim != claim) {
-                    self.commit(&claim, None, offset);
+                    self.commit(&claim, None, offset, None);
                     return;
                 }
                 // After what is under way.
                 while self.batches.iter().any(|batch| batch.claim == claim) {
                     self.settle();
                 }
-                self.commit(&claim, None, offset);
+                self.commit(&claim, None, offset, None);
             }
             SourceEvent::Batch(batch) => {
                 let live = self.claims.get_mut(&batch.claim).expect("a claim");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reading;
+use crate::position::StoredPosition;
 use crate::source::kafka::state::Ending;
 use crate::source::kafka::state::input::Input;
 use crate::source::kafka::state::simulation::{GRACE, HEARTBEAT, World, partition};
@@ -109,6 +110,25 @@ fn a_reset_offset_is_read_from_after_two_heartbeats_without_a_word() {
 }
 
 #[test]
+fn a_partition_whose_offset_is_written_before_it_is_begun_is_asked_for_again() {
+    let mut world = World::new(1);
+    world.give(&[0]);
+    world.answer();
+    world.reset(0, 7);
+    world.look_after();
+    assert_eq!(
+        world.wanted(),
+        ["tell assigned 0", "tell lost 0", "tell assigned 0"]
+    );
+    world.answer();
+    world.round();
+    assert_eq!(
+        world.wanted(),
+        ["find starts 0", "assign 0", "tell begun 0 at 7"]
+    );
+}
+
+#[test]
 fn a_partition_that_is_another_s_by_now_is_given_up_without_another_word() {
     let mut world = reading(&[0]);
     world.reset(0, 2);
@@ -138,7 +158,7 @@ fn commands_about_a_claim_that_is_over_do_nothing() {
     for command in [
         SourceCommand::Begin {
             claim: claim(),
-            stored: Some(9),
+            stored: Some(StoredPosition::new(9, None)),
         },
         SourceCommand::Settled {
             claim: claim(),
