@@ -7,37 +7,49 @@ use crate::app::check::kafka;
 use crate::app::clock::now;
 use crate::app::console::{complain, say};
 use crate::app::dead_letters::{Failure, reading_database, run_with};
-use crate::app::group_offsets::{PartitionOffsets, group_offsets, shown};
+use crate::app::group_offsets::{PartitionOffsets, group_offsets, lag, next_records, shown};
 use crate::cli::{ConfigArgs, Exit, ResetOffsetsArgs, ResetTarget};
-use crate::config::Config;
+use crate::config::{Config, Kafka};
 use crate::offsets::Watermarks;
 use crate::record::Partition;
 use crate::sink::database::{Database, DatabaseError};
-use crate::source::kafka::Admin;
+use crate::source::kafka::{Admin, NextRecord};
 use crate::source::{SourceError, SourceErrorKind};
 
 /// A running program may claim its lane again during a reset; after this many attempts the command
 /// gives up.
 const TRIES: usize = 5;
 
-/// Prints where each partition continues, what was committed to Kafka, and what Kafka has.
+/// Prints where each partition continues, what was committed to Kafka, what Kafka has, and how many
+/// records are left.
 pub(super) fn show(source: &ConfigArgs) -> Exit {
     reading_database(source, async |config, database| {
         let kafka = kafka(config)?;
         let stored = stored(&database, &kafka.group.id).await?;
-        let asked = Admin::new(kafka).and_then(|mut admin| group_offsets(&mut admin, config));
-        let (group_offsets, fault) = match asked {
-            Ok(group_offsets) => (group_offsets, None),
-            Err(fault) => (BTreeMap::new(), Some(fault)),
+        let (group_offsets, records, fault) = match asked(kafka, config, &stored) {
+            Ok((group_offsets, records)) => (group_offsets, records, None),
+            Err(fault) => (BTreeMap::new(), BTreeMap::new(), Some(fault)),
         };
-        say(&row(["partition", "next", "committed", "oldest", "end"]));
+        say(&row([
+            "partition",
+            "next",
+            "committed",
+            "oldest",
+            "end",
+            "lag",
+        ]));
         let mut partitions: Vec<&Partition> = stored.keys().chain(group_offsets.keys()).collect();
         partitions.sort();
         partitions.dedup();
         for partition in partitions {
             let next = stored.get(partition).copied().flatten();
             let offsets = group_offsets.get(partition);
-            say(&offsets_row(partition, next, offsets));
+            say(&offsets_row(
+                partition,
+                next,
+                offsets,
+                records.get(partition),
+            ));
             if let (Some(next), Some(offsets)) = (next, offsets) {
                 warn(partition, next, offsets.bounds);
             }
@@ -54,6 +66,25 @@ pub(super) fn show(source: &ConfigArgs) -> Exit {
     })
 }
 
+/// What Kafka knows of each partition, and what comes next there.
+type Asked = (
+    BTreeMap<Partition, PartitionOffsets>,
+    BTreeMap<Partition, NextRecord>,
+);
+
+fn asked(
+    kafka: &Kafka,
+    config: &Config,
+    stored: &BTreeMap<Partition, Option<i64>>,
+) -> Result<Asked, SourceError> {
+    let mut admin = Admin::new(kafka)?;
+    let group_offsets = group_offsets(&mut admin, config)?;
+    let next = stored.iter();
+    let next = next.filter_map(|(partition, next)| Some((partition.clone(), (*next)?)));
+    let records = next_records(&mut admin, next, &group_offsets)?;
+    Ok((group_offsets, records))
+}
+
 async fn stored(
     database: &Database,
     group: &str,
@@ -68,7 +99,10 @@ fn offsets_row(
     partition: &Partition,
     next: Option<i64>,
     offsets: Option<&PartitionOffsets>,
+    record: Option<&NextRecord>,
 ) -> String {
+    let left = next.zip(offsets);
+    let left = left.map(|(next, offsets)| lag(next, offsets.bounds, record));
     let of = |number: fn(&PartitionOffsets) -> Option<i64>| shown(offsets.and_then(number));
     row([
         &partition.to_string(),
@@ -76,11 +110,12 @@ fn offsets_row(
         &of(|offsets| offsets.committed),
         &of(|offsets| Some(offsets.bounds.low)),
         &of(|offsets| Some(offsets.bounds.high)),
+        &shown(left),
     ])
 }
 
-fn row([partition, next, told, low, high]: [&str; 5]) -> String {
-    format!("{partition:<44} {next:>14} {told:>14} {low:>14} {high:>14}")
+fn row([partition, next, told, low, high, lag]: [&str; 6]) -> String {
+    format!("{partition:<44} {next:>14} {told:>14} {low:>14} {high:>14} {lag:>10}")
 }
 
 /// Warns if reading cannot continue where it stopped.

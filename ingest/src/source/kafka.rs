@@ -33,7 +33,7 @@ use context::Context;
 use driver::Driver;
 use settings::member;
 
-pub use admin::{Admin, Cluster};
+pub use admin::{Admin, Cluster, NextRecord};
 pub use probe::{Step, probe};
 pub use subscription::Subscription;
 

@@ -275,6 +275,11 @@ async fn what_was_written_in_transactions_is_read_when_they_are_committed() {
     let store = Store::default();
     let member = Member::join(&through(&cluster, Listener::Plaintext), &store);
     eventually("all to be stored", || store.len() == 10).await;
+    let lag = [("topic", TOPIC), ("partition", "0")];
+    eventually("no lag", || {
+        member.metric("kafka_consumer_lag", &lag) == Some(0.0)
+    })
+    .await;
     member.stop().await.unwrap();
     let expected: Vec<i64> = (0..5).chain(12..17).collect();
     assert_eq!(store.offsets(&partition(0)), expected);

@@ -1,13 +1,13 @@
 //! Queries to the cluster without joining the group: topics, the bounds of their partitions, the
 //! group's committed offsets, single records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::{MetadataBroker, MetadataPartition, MetadataTopic};
 use rdkafka::{Message, Offset};
 use tokio::time::Instant;
@@ -40,6 +40,14 @@ pub struct Admin {
     topics: Topics,
 }
 
+/// What is at an offset or behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextRecord {
+    Is(Record),
+    /// Nothing, up to the end: marks of transactions and aborted records, which are not delivered.
+    None,
+}
+
 /// The members of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
@@ -53,7 +61,9 @@ impl Admin {
     /// # Errors
     /// The settings are such that there can be no client.
     pub fn new(kafka: &Kafka) -> Result<Self, SourceError> {
-        let consumer = BaseConsumer::from_config_and_context(&stranger(kafka), Context::default())
+        let mut config = stranger(kafka);
+        config.set("enable.partition.eof", "true");
+        let consumer = BaseConsumer::from_config_and_context(&config, Context::default())
             .map_err(|error| SourceError::of(&error))?;
         Ok(Self {
             consumer,
@@ -194,29 +204,59 @@ impl Admin {
         Ok(unassigned.map_err(|error| SourceError::of(&error))?)
     }
 
-    /// The record at each of these offsets, or the next one; those that did not arrive within some
-    /// seconds are left out, since the rest of a partition may contain no record.
+    /// What comes at each of these offsets or behind it; partitions of which nothing was heard within
+    /// some seconds are left out.
     ///
     /// # Errors
     /// As of [`read`](Self::read).
-    pub fn first_of(
+    pub fn next_of(
         &mut self,
         offsets: &BTreeMap<Partition, i64>,
-    ) -> Result<BTreeMap<Partition, Record>, SourceError> {
-        let mut found = BTreeMap::new();
-        if offsets.is_empty() {
-            return Ok(found);
-        }
+    ) -> Result<BTreeMap<Partition, NextRecord>, SourceError> {
         let deadline = Instant::now() + self.patience.min(RECORD);
-        self.read(offsets, |record| {
-            if let Some(record) = record {
-                let place = &record.place;
-                let partition = Partition::new(Arc::clone(&place.topic), place.partition);
-                found.entry(partition).or_insert(record);
-            }
-            Ok::<_, SourceError>(found.len() == offsets.len() || Instant::now() >= deadline)
-        })?;
+        let mut found = BTreeMap::new();
+        // One topic at a time: an end is told by the number of its partition alone.
+        let of_topics = offsets.iter().collect::<Vec<_>>();
+        for topic in of_topics.chunk_by(|one, other| one.0.topic == other.0.topic) {
+            self.next_of_topic(topic, deadline, &mut found)?;
+        }
         Ok(found)
+    }
+
+    fn next_of_topic(
+        &mut self,
+        offsets: &[(&Partition, &i64)],
+        deadline: Instant,
+        found: &mut BTreeMap<Partition, NextRecord>,
+    ) -> Result<(), SourceError> {
+        let Some((Partition { topic, .. }, _)) = offsets.first() else {
+            return Ok(());
+        };
+        list(offsets.iter().map(|(partition, next)| (*partition, **next)))
+            .and_then(|list| self.consumer.assign(&list))
+            .map_err(|error| SourceError::of(&error))?;
+        let mut missing: BTreeSet<i32> = offsets.iter().map(|(one, _)| one.number).collect();
+        while !missing.is_empty() && Instant::now() < deadline {
+            let (number, next) = match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    let record = record(&message, Arc::clone(topic));
+                    (message.partition(), NextRecord::Is(record))
+                }
+                Some(Err(KafkaError::PartitionEOF(number))) => (number, NextRecord::None),
+                Some(Err(_)) | None => {
+                    let told = self.told();
+                    if let Some(fault) = told.into_iter().find(|fault| fault.kind.is_final()) {
+                        return Err(fault);
+                    }
+                    continue;
+                }
+            };
+            if missing.remove(&number) {
+                found.insert(Partition::new(Arc::clone(topic), number), next);
+            }
+        }
+        let unassigned = self.consumer.unassign();
+        unassigned.map_err(|error| SourceError::of(&error))
     }
 
     fn ask<T>(

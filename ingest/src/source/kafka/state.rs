@@ -36,7 +36,7 @@ use partitions::{Counts, Partitions};
 use reclaim::Reclaim;
 use revoke::Revoke;
 
-pub(super) use input::{Action, Input, Restart, Start};
+pub(super) use input::{Action, HeardEnd, Input, Restart, Start};
 
 /// Why the source ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl ConsumerState {
                 self.assign.restart_failed(&partition, partitions, now);
             }
             Input::EndsHeard(ends) => {
-                partitions.note_ends(ends);
+                partitions.hear_ends(ends);
                 self.ends.ask(partitions, now, &mut actions);
             }
             Input::EndsFetched(ends) => partitions.note_ends(ends),

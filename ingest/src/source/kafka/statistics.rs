@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use crate::source::kafka::state::HeardEnd;
+
 /// A broker that we fetch from answers several times a second, whether it has records or not.
 const SILENT_MICROS: i64 = 5_000_000;
 
@@ -26,6 +28,10 @@ struct Broker {
     rxidle: i64,
 }
 
+const fn no_offset() -> i64 {
+    -1
+}
+
 /// No broker.
 const fn unknown() -> i32 {
     -1
@@ -39,6 +45,12 @@ struct Topic {
 #[derive(Debug, Deserialize)]
 struct Partition {
     hi_offset: i64,
+    /// Where transactions end that are open; what is behind it is not delivered yet.
+    #[serde(default = "no_offset")]
+    ls_offset: i64,
+    /// The next offset to be fetched.
+    #[serde(default = "no_offset")]
+    next_offset: i64,
     #[serde(default = "unknown")]
     leader: i32,
     /// Records that were fetched and not taken yet.
@@ -59,11 +71,20 @@ impl Statistics {
         self.brokers.values().any(|broker| broker.state == "UP")
     }
 
-    /// The next offset to be written, as of the last fetch; None before the first.
-    pub(super) fn end(&self, topic: &str, partition: i32) -> Option<i64> {
+    /// Where a partition ends, as of the last fetch; None before the first.
+    pub(super) fn end(&self, topic: &str, partition: i32) -> Option<HeardEnd> {
         let partitions = &self.topics.get(topic)?.partitions;
-        let end = partitions.get(&partition.to_string())?.hi_offset;
-        (end >= 0).then_some(end)
+        let known = partitions.get(&partition.to_string())?;
+        let offset = known.hi_offset;
+        let committed = if known.ls_offset >= 0 {
+            known.ls_offset.min(offset)
+        } else {
+            offset
+        };
+        (offset >= 0).then_some(HeardEnd {
+            offset: committed,
+            fetched: (known.fetchq_cnt == 0 && known.next_offset >= 0).then_some(known.next_offset),
+        })
     }
 
     /// The numbers of the partitions that a topic has; none before anything was read of it.
@@ -95,13 +116,22 @@ mod tests {
     fn the_few_numbers_are_found_among_the_many() {
         let text = r#"{"name":"x","ts":1,"brokers":{"a:1/1":{"state":"DOWN","rtt":{"p99":1}},
             "b:1/2":{"state":"UP"}},"topics":{"t":{"age":5,"partitions":{
-            "0":{"hi_offset":42,"lo_offset":1},"-1":{"hi_offset":-1001}}}},"cgrp":{}}"#;
+            "0":{"hi_offset":42,"lo_offset":1},"-1":{"hi_offset":-1001},
+            "1":{"hi_offset":42,"ls_offset":40,"next_offset":39},
+            "2":{"hi_offset":42,"ls_offset":40,"next_offset":39,"fetchq_cnt":3},
+            "3":{"hi_offset":42,"ls_offset":-1001,"next_offset":-1001}}}},"cgrp":{}}"#;
         let statistics: Statistics = serde_json::from_str(text).unwrap();
         assert!(statistics.is_connected());
-        assert_eq!(statistics.end("t", 0), Some(42));
+        let heard = |offset, fetched| Some(HeardEnd { offset, fetched });
+        assert_eq!(statistics.end("t", 0), heard(42, None));
+        assert_eq!(statistics.end("t", 1), heard(40, Some(39)));
+        assert_eq!(statistics.end("t", 2), heard(40, None));
+        assert_eq!(statistics.end("t", 3), heard(42, None));
         assert_eq!(statistics.end("t", -1), None);
         assert_eq!(statistics.end("u", 0), None);
-        assert_eq!(statistics.partitions("t").collect::<Vec<_>>(), [0]);
+        let mut numbers: Vec<i32> = statistics.partitions("t").collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2, 3]);
         let none: Statistics = serde_json::from_str("{}").unwrap();
         assert!(!none.is_connected());
     }

@@ -43,7 +43,7 @@ pub(in crate::source::kafka) enum Input {
     /// Answers [`Action::Restart`].
     RestartFailed(Partition),
     /// Where partitions end, as the client has heard with what it fetched.
-    EndsHeard(Vec<(Partition, i64)>),
+    EndsHeard(Vec<(Partition, HeardEnd)>),
     /// Answers [`Action::FetchEnds`].
     EndsFetched(Vec<(Partition, i64)>),
     /// Time has passed.
@@ -51,6 +51,15 @@ pub(in crate::source::kafka) enum Input {
         /// Whether the group has gone on without us.
         assignment_lost: bool,
     },
+}
+
+/// Where a partition ends, as the client has heard with what it fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::source::kafka) struct HeardEnd {
+    /// Behind the last record that is delivered by now: not those of transactions that are open.
+    pub(in crate::source::kafka) offset: i64,
+    /// All records before this offset have been taken from the client; None if some may wait there.
+    pub(in crate::source::kafka) fetched: Option<i64>,
 }
 
 /// What is to be done.

@@ -49,6 +49,8 @@ pub(super) struct PartitionState {
     settled: i64,
     /// The next offset to be written, as far as is known; None before anybody said.
     end: Option<i64>,
+    /// The client has fetched everything before it, and nothing of that waits there.
+    fetched: Option<i64>,
     budget: PartitionBudget,
     records: Vec<Record>,
     bytes: usize,
@@ -66,6 +68,7 @@ impl PartitionState {
             comparing: false,
             settled: 0,
             end: None,
+            fetched: None,
             budget,
             records: Vec::new(),
             bytes: 0,
@@ -128,6 +131,7 @@ impl PartitionState {
         self.comparing = known.is_some();
         self.settled = offset;
         self.end = None;
+        self.fetched = None;
     }
 
     /// Ends reading; what was not handed out is somebody else's, or read again.
@@ -150,12 +154,21 @@ impl PartitionState {
         self.end = self.end.max(Some(end));
     }
 
-    /// What is between its end and what is stored.
+    /// Notes up to where the client has fetched, and that nothing of it waits there.
+    pub(super) fn note_fetched(&mut self, fetched: Option<i64>) {
+        self.fetched = fetched;
+    }
+
+    /// What is between its end and what is stored. Marks of transactions and aborted records have
+    /// offsets too; those behind the last record are no lag.
     pub(super) fn lag(&self) -> Option<i64> {
         if !matches!(self.stage, Stage::Reading | Stage::Revoking) {
             return None;
         }
-        Some(self.end?.saturating_sub(self.settled).max(0))
+        let nothing_waits = self.settled == self.next && !self.comparing;
+        let fetched = self.fetched.filter(|_| nothing_waits);
+        let done = fetched.unwrap_or(self.settled).max(self.settled);
+        Some(self.end?.saturating_sub(done).max(0))
     }
 
     fn discard(&mut self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::input::Restart;
+use super::input::{HeardEnd, Restart};
 use super::partition::{PartitionState, Stage};
 use crate::offsets::StartPosition;
 use crate::position::StoredPosition;
@@ -252,6 +252,15 @@ impl Partitions {
         for (partition, end) in ends {
             if let Some(one) = self.owned.get_mut(&partition) {
                 one.note_end(end);
+            }
+        }
+    }
+
+    pub(super) fn hear_ends(&mut self, ends: Vec<(Partition, HeardEnd)>) {
+        for (partition, end) in ends {
+            if let Some(one) = self.owned.get_mut(&partition) {
+                one.note_end(end.offset);
+                one.note_fetched(end.fetched);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reading;
 use crate::source::SourceCommand;
-use crate::source::kafka::state::input::Input;
+use crate::source::kafka::state::input::{HeardEnd, Input};
 use crate::source::kafka::state::simulation::{World, partition};
 
 #[test]
@@ -78,7 +78,11 @@ fn offsets_are_committed_when_the_interval_is_over() {
 #[test]
 fn the_lag_is_what_is_not_stored_and_paused_partitions_are_asked_about() {
     let mut world = reading(&[0]);
-    world.feed(Input::EndsHeard(vec![(partition(0), 10)]));
+    let heard = |offset, fetched| {
+        let end = HeardEnd { offset, fetched };
+        Input::EndsHeard(vec![(partition(0), end)])
+    };
+    world.feed(heard(10, None));
     let lags = |world: &World| world.state.lags().map(|(_, lag)| lag).collect::<Vec<_>>();
     assert_eq!(lags(&world), [10]);
     world.settle();
@@ -89,4 +93,30 @@ fn the_lag_is_what_is_not_stored_and_paused_partitions_are_asked_about() {
     world.pass(Duration::from_secs(5));
     world.feed(Input::EndsHeard(Vec::new()));
     assert_eq!(lags(&world), [25]);
+}
+
+#[test]
+fn marks_of_transactions_behind_the_last_record_are_no_lag() {
+    let mut world = reading(&[0]);
+    world.round();
+    let lags = |world: &World| world.state.lags().map(|(_, lag)| lag).collect::<Vec<_>>();
+    let heard = |fetched| {
+        let offset = 13;
+        let end = HeardEnd { offset, fetched };
+        Input::EndsHeard(vec![(partition(0), end)])
+    };
+    // Ten records are read, and none of them stored.
+    world.feed(heard(Some(13)));
+    assert_eq!(lags(&world), [13]);
+    while world.settle() {}
+    world.feed(heard(None));
+    assert_eq!(lags(&world), [3]);
+    world.feed(heard(Some(12)));
+    assert_eq!(lags(&world), [1]);
+    world.feed(heard(Some(13)));
+    assert_eq!(lags(&world), [0]);
+    // The next record.
+    world.logs.insert(partition(0), 0..11);
+    world.round();
+    assert_eq!(lags(&world), [3]);
 }
