@@ -128,6 +128,15 @@ impl DatabaseError {
         matches!(self, Self::Unavailable(error) if lacks_partition(error))
     }
 
+    /// Whether somebody else held a lock for longer than was waited for.
+    pub(super) fn lacks_lock(&self) -> bool {
+        let Self::Unavailable(error) = self else {
+            return false;
+        };
+        let said = error.as_database_error();
+        said.is_some_and(|said| said.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
+    }
+
     /// The label in metrics.
     pub fn label(&self) -> &'static str {
         match self {
@@ -142,6 +151,9 @@ impl DatabaseError {
         }
     }
 }
+
+/// `lock_timeout` was over.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// The class of SQLSTATE of transactions that were taken back in favour of others.
 const CONFLICT: &str = "40";

@@ -2,8 +2,11 @@
 //! other while rows are written (`CREATE INDEX CONCURRENTLY`), which a migration cannot do: it is a
 //! transaction. What they replace is dropped when all of them are there.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
+use tokio::time::sleep;
 
 use super::Postgres;
 use crate::sink::database::DatabaseError;
@@ -13,6 +16,12 @@ const LOCK: &str = "perijove indexes";
 
 /// How long a lock that holds up writers may be waited for: they wait as long.
 const PATIENCE: &str = "SET lock_timeout = '500ms'";
+const NO_PATIENCE_LIMIT: &str = "SET lock_timeout = 0";
+
+/// How often a part is attached before it is left for later, and the pause in between, in which
+/// those write that waited.
+const ATTEMPTS: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Indexes that others have taken the place of.
 const REPLACED: [&str; 4] = [
@@ -104,23 +113,54 @@ async fn build(connection: &mut PgConnection, missing: &Missing) -> Result<(), D
     } = missing;
     let number = partition.rsplit('_').next().unwrap_or(partition);
     let part = format!("{index}_{number}");
-    tracing::info!(index, partition, "building an index concurrently");
-    // What is left of a build that was broken off.
-    run(
-        connection,
-        &format!("DROP INDEX CONCURRENTLY IF EXISTS {part}"),
-    )
-    .await?;
-    run(
-        connection,
-        &format!("CREATE INDEX CONCURRENTLY {part} ON {partition} {how}"),
-    )
-    .await?;
-    run(
-        connection,
-        &format!("ALTER INDEX {index} ATTACH PARTITION {part}"),
-    )
-    .await
+    if !is_built(connection, &part, how).await? {
+        tracing::info!(index, partition, "building an index concurrently");
+        // What is left of a build that was broken off.
+        run(
+            connection,
+            &format!("DROP INDEX CONCURRENTLY IF EXISTS {part}"),
+        )
+        .await?;
+        run(
+            connection,
+            &format!("CREATE INDEX CONCURRENTLY {part} ON {partition} {how}"),
+        )
+        .await?;
+    }
+    run(connection, PATIENCE).await?;
+    let attached = attach(connection, index, &part).await;
+    run(connection, NO_PATIENCE_LIMIT).await?;
+    attached
+}
+
+/// Whether the index is there, and only has to be attached.
+async fn is_built(
+    connection: &mut PgConnection,
+    part: &str,
+    how: &str,
+) -> Result<bool, DatabaseError> {
+    let built = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND indisvalid
+             AND substring(pg_get_indexdef(indexrelid) FROM 'USING .*$') = $2)",
+    );
+    Ok(built.bind(part).bind(how).fetch_one(connection).await?)
+}
+
+/// Makes an index a part of that of all partitions. Whoever reads the partition in a transaction that
+/// lasts holds this up, and while this waits, it holds up everybody else: so it does not wait long.
+async fn attach(
+    connection: &mut PgConnection,
+    index: &str,
+    part: &str,
+) -> Result<(), DatabaseError> {
+    let statement = format!("ALTER INDEX {index} ATTACH PARTITION {part}");
+    for _ in 1..ATTEMPTS {
+        match run(connection, &statement).await {
+            Err(error) if error.lacks_lock() => sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+    run(connection, &statement).await
 }
 
 /// One statement by itself, of names from the database's own catalogue.
