@@ -25,6 +25,8 @@ mod clock;
 mod decimals;
 mod estimate;
 mod flow;
+mod learning;
+mod leg_value;
 mod median;
 mod net_trades;
 mod observation;
@@ -51,16 +53,13 @@ pub use token::MOST_UNCERTAIN;
 
 use anchor::{Anchors, pegged};
 use clock::StreamClock;
+use leg_value::{LegValue, trade_usd};
 use pool::{PoolKey, PoolState};
 use pool_trade::PoolTrade;
 use token::TokenState;
 
 /// The least that is given and taken in a trade that counts, in dollars.
 const LEAST_USD: f64 = 0.5;
-
-/// The fewest base units on either side of a trade that counts, where a token has as many: below,
-/// rounding makes the price.
-const LEAST_RAW: u64 = 1_000;
 
 /// How much later than the clock a trade may be, in milliseconds: so far clocks may disagree. It
 /// counts as one of now.
@@ -99,6 +98,8 @@ pub struct Oracle {
     anchors: Anchors,
     /// Decimals of tokens that are not known otherwise.
     pins: HashMap<Pubkey, u8>,
+    /// Tokens that have come up and of which nobody has said yet what was stored of them.
+    unsure: Vec<Pubkey>,
     changed: Vec<Pubkey>,
     swept: f64,
     forgotten: f64,
@@ -119,6 +120,7 @@ impl Default for Oracle {
             pools: HashMap::new(),
             anchors: Anchors::default(),
             pins: HashMap::new(),
+            unsure: Vec::new(),
             changed: Vec::new(),
             swept: 0.0,
             forgotten: 0.0,
@@ -170,29 +172,6 @@ impl Oracle {
             }
         }
         None
-    }
-
-    /// Learns the decimals of one side, and returns its value.
-    fn observe(&mut self, leg: &Leg, slot: u64) -> LegValue {
-        let token = self.tokens.entry(leg.mint).or_insert_with(|| {
-            let pinned = self.pins.get(&leg.mint).copied();
-            pinned.map_or_else(TokenState::default, TokenState::of_known_decimals)
-        });
-        if let Some(decimals) = leg.decimals {
-            token.decimals.vote(decimals, slot);
-        }
-        let least = token.decimals.best().map_or(LEAST_RAW, |decimals| {
-            10_u64
-                .checked_pow(decimals.into())
-                .map_or(LEAST_RAW, |one| one.min(LEAST_RAW))
-        });
-        if leg.raw < least {
-            return LegValue::Dust;
-        }
-        let unit = token.unit();
-        unit.map_or(LegValue::Unknown, |unit| {
-            LegValue::Usd(as_f64(leg.raw) * unit.exp())
-        })
     }
 
     fn record(&mut self, trade: &Observation, usd: Option<f64>) {
@@ -326,24 +305,6 @@ impl Oracle {
             }
             kept
         });
-    }
-}
-
-/// The value of one side of a trade.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum LegValue {
-    /// Too few base units to be meaningful.
-    Dust,
-    Unknown,
-    Usd(f64),
-}
-
-/// The value of a trade: the lesser of what was given and taken, as far as both are known.
-fn trade_usd(one: LegValue, other: LegValue) -> Option<f64> {
-    match (one, other) {
-        (LegValue::Usd(one), LegValue::Usd(other)) => Some(one.min(other)),
-        (LegValue::Usd(known), _) | (_, LegValue::Usd(known)) => Some(known),
-        _ => None,
     }
 }
 

@@ -27,6 +27,19 @@ impl Decimals {
         }
     }
 
+    /// By what messages of these slots say, in any order.
+    pub(super) fn of(said: &[(u64, u8)]) -> Self {
+        let mut said = said.to_vec();
+        said.sort_unstable_by_key(|(slot, decimals)| (*decimals, *slot));
+        said.dedup();
+        said.sort_by_key(|(slot, _)| *slot);
+        let mut decimals = Self::default();
+        for (slot, number) in said {
+            decimals.vote(number, slot);
+        }
+        decimals
+    }
+
     /// A vote from a message. A slot counts once for each number.
     pub(super) fn vote(&mut self, decimals: u8, slot: u64) {
         if self.pinned.is_some() || self.last == Some((slot, decimals)) {
@@ -66,6 +79,17 @@ impl Decimals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_stored_counts_by_slots_and_only_beyond_doubt() {
+        let of = |said: &[(u64, u8)]| Decimals::of(said).certain();
+        assert_eq!(of(&[(5, 6), (4, 6), (3, 6), (2, 6), (1, 6)]), Some(6));
+        assert_eq!(of(&[(5, 6), (4, 6), (3, 6), (2, 6)]), None);
+        // One slot, however often.
+        assert_eq!(of(&[(1, 6), (2, 6), (1, 6), (2, 6), (1, 6), (2, 6)]), None);
+        let doubtful = [(1, 9), (2, 9), (3, 6), (4, 6), (5, 6), (6, 6), (7, 6)];
+        assert_eq!(of(&doubtful), None);
+    }
 
     #[test]
     fn decimals_are_those_of_most_messages_and_then_stay() {

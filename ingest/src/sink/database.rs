@@ -19,8 +19,8 @@ mod text;
 
 use std::ops::Range;
 
-use perijove_core::Slot;
 use perijove_core::market::Pair;
+use perijove_core::{Pubkey, Slot};
 
 use crate::config;
 use crate::record::UnixMillis;
@@ -209,6 +209,17 @@ impl Database {
     /// The pairs of which a lane has trades from a time on.
     pub async fn traded(&self, lane: i32, from: i64) -> Result<Vec<Pair>, DatabaseError> {
         either!(self, store => store.traded(lane, from).await)
+    }
+
+    /// What the newest trades of these tokens say of their decimals, with their slots.
+    ///
+    /// # Errors
+    /// The database fails, or a row in it is not ours.
+    pub async fn decimals(
+        &self,
+        mints: &[Pubkey],
+    ) -> Result<Vec<(Pubkey, u64, u8)>, DatabaseError> {
+        either!(self, store => store.decimals(mints).await)
     }
 
     /// The time of the newest trade, in milliseconds since 1970.

@@ -27,6 +27,13 @@ fn connection(redis: &Redis) -> RedisConnection {
     RedisConnection::new(&patient).unwrap()
 }
 
+/// By the database's clock: so are its batches numbered.
+async fn now(database: &Database) -> UnixMillis {
+    let mut lane = database.claim("clock", "topic", 0).await.unwrap();
+    let committed = database.commit(&mut lane, &RowBatch::default()).await;
+    UnixMillis(committed.unwrap().batch)
+}
+
 const fn time(slot: u64) -> UnixMillis {
     UnixMillis(START + 400 * slot.cast_signed())
 }
@@ -200,7 +207,78 @@ async fn another_process_takes_over_with_the_prices_of_all(settings: config::Dat
     assert_eq!(blind.unwrap(), Published::default());
 }
 
+async fn execute(settings: &config::Database, statement: &'static str) {
+    let url = settings.url.expose().to_string();
+    if settings.is_sqlite() {
+        let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    } else {
+        let pool = sqlx::PgPool::connect(&url).await.unwrap();
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+}
+
+async fn what_could_not_be_read_at_the_start_is_read_later(settings: config::Database) {
+    let redis = Redis::start().await;
+    let database = open(&settings).await;
+    let mut first = Process::start(&database, &redis, 0).await;
+    for slot in 0..200 {
+        let trades = &mut first.batch.trades;
+        trades.push(trade(slot, 1, (WSOL, USDC), 150.0, 400.0, slot % 3 == 0));
+        trades.push(trade(slot, 3, (TOKEN, USDC), 2.0, 400.0, slot % 3 == 0));
+    }
+    first.store(&database, time(200)).await;
+    let mut second = Process::start(&database, &redis, 1).await;
+    execute(&settings, "ALTER TABLE dex_trades RENAME TO away").await;
+    for _ in 0..2 {
+        let failed = second.oracle.follow(&database, time(200)).await;
+        assert!(failed.is_err());
+        let told = second.oracle.publish(&mut second.redis, time(200)).await;
+        assert_eq!(told.unwrap(), Published::default(), "it knows nothing");
+    }
+    execute(&settings, "ALTER TABLE away RENAME TO dex_trades").await;
+    let published = second.tell(&database, time(200)).await;
+    assert!(published.writes && published.prices >= 2, "{published:?}");
+    assert!((told(&redis).await.unwrap() / 2.0 - 1.0).abs() < 0.01);
+}
+
+/// A token that is traded once in a while has a price as soon as it is traded after a restart.
+async fn decimals_are_known_from_what_was_stored_long_ago(settings: config::Database) {
+    let redis = Redis::start().await;
+    let database = open(&settings).await;
+    // What a process reads at its start is what was stored lately by the clock.
+    let began = now(&database).await;
+    let at = |slot: u64| UnixMillis(began.0 + 400 * slot.cast_signed());
+    let mut before = Process::start(&database, &redis, 0).await;
+    for slot in 0..5 {
+        let mut trade = trade(slot, 3, (TOKEN, USDC), 2.0, 400.0, slot % 2 == 0);
+        (trade.origin.block_time, trade.origin.recorded) = (Some(at(slot)), at(slot));
+        before.batch.trades.push(trade);
+    }
+    before.store(&database, at(5)).await;
+    drop(before);
+
+    let mut after = Process::start(&database, &redis, 1).await;
+    for slot in 2_000..2_100 {
+        let trades = &mut after.batch.trades;
+        trades.push(trade(slot, 1, (WSOL, USDC), 150.0, 400.0, slot % 3 == 0));
+        trades.push(trade(slot, 2, (USDT, USDC), 1.0, 400.0, slot % 3 == 0));
+        if slot == 2_099 {
+            trades.push(trade(slot, 3, (TOKEN, USDC), 2.0, 400.0, true));
+        }
+        for trade in trades.iter_mut() {
+            (trade.origin.block_time, trade.origin.recorded) = (Some(at(slot)), at(slot));
+        }
+        after.store(&database, at(slot)).await;
+    }
+    after.tell(&database, at(2_100)).await;
+    let found = connection(&redis).prices(&[TOKEN]).await.unwrap();
+    assert_eq!(found.get(&TOKEN).map(|price| price.decimals), Some(6));
+}
+
 on_both!(
+    what_could_not_be_read_at_the_start_is_read_later,
+    decimals_are_known_from_what_was_stored_long_ago,
     a_wash_trade_between_partitions_moves_nothing,
     another_process_takes_over_with_the_prices_of_all,
 );

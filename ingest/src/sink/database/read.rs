@@ -40,6 +40,24 @@ pub struct HourTotals {
     pub volume_usd: f64,
 }
 
+/// Trades of a token of which the decimals are looked at.
+pub(super) const DECIMALS: i64 = 64;
+
+/// Reads what a trade says of the decimals of its base: that, the slot and the number.
+pub(super) fn decimals<'r, R>(row: &'r R) -> Result<(Pubkey, u64, u8), DatabaseError>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i16: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let mint = Pubkey::try_from(row.try_get::<&[u8], _>(0)?).map_err(|_error| FOREIGN)?;
+    let slot: i64 = row.try_get(1)?;
+    let number = u8::try_from(row.try_get::<i16, _>(2)?).map_err(|_error| FOREIGN)?;
+    Ok((mint, slot.cast_unsigned(), number))
+}
+
 /// Reads a row of the columns that both databases select in this order: lane, batch, slot,
 /// `transaction_index`, instruction, ordinal, signature, time, market, base, quote, `base_amount`,
 /// `base_decimals`, `quote_amount`, `quote_decimals`, `base_unit_usd`, `quote_unit_usd`, buy,

@@ -19,6 +19,9 @@ use crate::sink::tick::Tick;
 /// milliseconds.
 const WARM: i64 = 120_000;
 
+/// Tokens whose decimals are looked up at once.
+const UNSURE: usize = 64;
+
 /// Without a look at the other lanes for so many milliseconds, nothing is published.
 const BLIND: i64 = 10_000;
 
@@ -111,7 +114,26 @@ impl PriceOracle {
                 tokio::task::yield_now().await;
             }
         }
+        self.learn_decimals(database).await?;
         self.0.lock().followed = now.0;
+        Ok(())
+    }
+
+    /// Looks up what was stored of tokens that have come up for the first time since the start, so that a
+    /// rare one does not have to be traded in several slots again before its price is told.
+    async fn learn_decimals(&self, database: &Database) -> Result<(), MarketError> {
+        let unsure = self.0.lock().oracle.take_unsure(UNSURE);
+        if unsure.is_empty() {
+            return Ok(());
+        }
+        let mut stored = database.decimals(&unsure).await?;
+        stored.sort_unstable();
+        for said in stored.chunk_by(|one, other| one.0 == other.0) {
+            if let Some((mint, ..)) = said.first() {
+                let slots: Vec<(u64, u8)> = said.iter().map(|one| (one.1, one.2)).collect();
+                self.0.lock().oracle.learn_decimals(*mint, &slots);
+            }
+        }
         Ok(())
     }
 

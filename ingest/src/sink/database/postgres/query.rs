@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use futures::TryStreamExt;
+use perijove_core::Pubkey;
 use perijove_core::market::Pair;
 use sqlx::Row;
 
@@ -12,7 +13,9 @@ use crate::sink::database::DatabaseError;
 use crate::sink::database::export::{ExportedTrade, exported};
 use crate::sink::database::new_trades::{Name, name};
 use crate::sink::database::place::{ROWS, Table};
-use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
+use crate::sink::database::read::{
+    DECIMALS, HourTotals, StoredTick, TickQuery, Touched, decimals, pair, stored,
+};
 
 macro_rules! last_rows {
     ($table:literal) => {
@@ -205,6 +208,26 @@ impl Postgres {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(exported).collect()
+    }
+
+    pub(in crate::sink::database) async fn decimals(
+        &self,
+        mints: &[Pubkey],
+    ) -> Result<Vec<(Pubkey, u64, u8)>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT token.mint, told.slot, told.base_decimals
+             FROM unnest($1::bytea[]) AS token (mint)
+             CROSS JOIN LATERAL (
+                 SELECT slot, base_decimals FROM dex_trades
+                 WHERE base = token.mint AND base_decimals IS NOT NULL
+                 ORDER BY time DESC LIMIT $2
+             ) AS told",
+        )
+        .bind(mints.iter().map(|mint| mint.0).collect::<Vec<_>>())
+        .bind(DECIMALS)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(decimals).collect()
     }
 
     pub(in crate::sink::database) async fn hours(

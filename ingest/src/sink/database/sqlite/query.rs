@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use futures::TryStreamExt;
+use perijove_core::Pubkey;
 use perijove_core::market::Pair;
 use sqlx::Row;
 
@@ -14,7 +15,9 @@ use crate::sink::database::DatabaseError;
 use crate::sink::database::export::{ExportedTrade, exported};
 use crate::sink::database::new_trades::{Name, name};
 use crate::sink::database::place::{self, Table};
-use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
+use crate::sink::database::read::{
+    DECIMALS, HourTotals, StoredTick, TickQuery, Touched, decimals, pair, stored,
+};
 
 /// Rows that are removed at once; the lanes write in between.
 const ROWS: i64 = 20_000;
@@ -239,6 +242,24 @@ impl Sqlite {
                 })
             })
             .collect()
+    }
+
+    pub(in crate::sink::database) async fn decimals(
+        &self,
+        mints: &[Pubkey],
+    ) -> Result<Vec<(Pubkey, u64, u8)>, DatabaseError> {
+        let mut found = Vec::new();
+        for mint in mints {
+            let rows = sqlx::query(
+                "SELECT base, slot, base_decimals FROM dex_trades
+                 WHERE base = ? AND base_decimals IS NOT NULL ORDER BY time DESC LIMIT ?",
+            );
+            let rows = rows.bind(mint.0.to_vec()).bind(DECIMALS);
+            for row in rows.fetch_all(&self.readers).await? {
+                found.push(decimals(&row)?);
+            }
+        }
+        Ok(found)
     }
 
     pub(in crate::sink::database) async fn forget(
