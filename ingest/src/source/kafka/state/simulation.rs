@@ -1,6 +1,7 @@
 //! A group, brokers, a client and a pipeline in memory, which carry out what the state wants and
 //! panic when it wants what it must not.
 
+mod brokers;
 mod pipeline;
 mod text;
 
@@ -13,11 +14,11 @@ use tokio::time::Instant;
 
 use super::input::{Action, Input, Restart, Start};
 use super::{ConsumerState, Times};
-use crate::config::{Buffer, Reset, Start as StartAt};
-use crate::offsets::{StartPosition, Watermarks, begin};
-use crate::position::{RecordMark, StoredPosition};
-use crate::record::{Partition, Place, Record, UnixMillis};
+use crate::config::Buffer;
+use crate::position::RecordMark;
+use crate::record::Partition;
 use crate::source::{BufferBudget, Claim, RecordBatch, SourceEvent};
+use brokers::record;
 use text::told;
 
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -281,34 +282,6 @@ impl World {
         }
     }
 
-    fn find_starts(&self, asked: Vec<(Partition, Option<StoredPosition>)>) -> Input {
-        let starts = asked.into_iter().map(|(partition, stored)| Start {
-            begin: (!self.leaderless.contains(&partition)).then(|| self.begin(&partition, stored)),
-            partition,
-            stored,
-        });
-        Input::StartsFound {
-            starts: starts.take(self.answers()).collect(),
-            complete: self.brokers,
-        }
-    }
-
-    fn check_positions(&self, asked: Vec<(Partition, StoredPosition)>) -> Input {
-        let begins = asked.into_iter().map(|(partition, position)| {
-            let begin = self.begin(&partition, Some(position));
-            (partition, begin)
-        });
-        Input::PositionsChecked {
-            begins: begins.take(self.answers()).collect(),
-            complete: self.brokers,
-        }
-    }
-
-    /// While a broker is down its records are missing, and everything after them.
-    const fn answers(&self) -> usize {
-        if self.brokers { usize::MAX } else { 1 }
-    }
-
     fn assign(&mut self, starts: Vec<Start>) -> Input {
         if !self.client {
             return Input::AssignFailed;
@@ -346,27 +319,5 @@ impl World {
                 fetch.paused = paused;
             }
         }
-    }
-
-    fn begin(&self, partition: &Partition, stored: Option<StoredPosition>) -> StartPosition {
-        let log = self.logs.get(partition).expect("it exists");
-        let bounds = Watermarks {
-            low: log.start,
-            high: log.end,
-        };
-        begin(stored, bounds, None, StartAt::Earliest, Reset::Earliest)
-    }
-}
-
-fn record(partition: &Partition, offset: i64, made: Option<i64>) -> Record {
-    Record {
-        place: Place {
-            topic: Arc::clone(&partition.topic),
-            partition: partition.number,
-            offset,
-        },
-        timestamp: made.map(UnixMillis),
-        key: None,
-        payload: None,
     }
 }
