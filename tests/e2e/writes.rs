@@ -1,5 +1,8 @@
 //! Writes: a signed transaction goes on to whoever takes it; what would happen twice is sent once.
 
+mod airdrops;
+mod processed;
+
 use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::sandbox::{Fault, Kind, RateShape, ResetWhen, transaction};
 use perijove_tests::wait::until;
@@ -345,63 +348,6 @@ async fn a_failed_simulation_whose_logs_stream_is_the_callers_too() {
     assert_eq!(scene.hits("sendTransaction"), [1, 0]);
 }
 
-#[tokio::test]
-async fn a_transaction_that_only_our_own_repetition_finds_processed_is_answered_with_its_signature()
-{
-    let scene = Scene::ranked().await;
-    scene.balance().await;
-    // The kept connection breaks under the call, as if the node had taken it and closed.
-    let v0 = scene.v(0);
-    v0.fault(
-        Fault::reset(ResetWhen::AfterRead)
-            .on("sendTransaction")
-            .times(1),
-    );
-    v0.fault(already_processed());
-    let transaction = scene.transaction(1);
-    let reply = scene
-        .gateway
-        .rpc("sendTransaction", transaction.clone())
-        .await;
-    assert_eq!(scene.hits("sendTransaction"), [2, 0]);
-    scene.v(0).heal().unwrap();
-    let signature = scene.gateway.rpc("sendTransaction", transaction).await;
-    assert_eq!(reply.result(), signature.result(), "{}", reply.text());
-}
-
-#[tokio::test]
-async fn a_transaction_that_was_processed_before_is_answered_with_its_signature_each_time() {
-    let scene = Scene::ranked().await;
-    // It executes what it is sent, and says that it had done so before.
-    scene.v(0).fault(already_processed());
-    for encoding in ["base58", "base64"] {
-        let (params, signature) = encoded(&scene, encoding);
-        for _ in 0..3 {
-            let reply = scene.gateway.rpc("sendTransaction", params.clone()).await;
-            assert_eq!(reply.result(), json!(signature), "{}", reply.text());
-        }
-    }
-    assert_eq!(scene.hits("sendTransaction"), [6, 0]);
-}
-
-#[tokio::test]
-async fn what_is_simulated_again_is_refused_as_a_node_refuses_it() {
-    let scene = Scene::ranked().await;
-    let fault = Kind::RpcError {
-        code: -32002,
-        message: None,
-        data: Some(json!({ "err": "AlreadyProcessed", "logs": [] })),
-    };
-    scene
-        .v(0)
-        .fault(Fault::from(fault).on("simulateTransaction"));
-    let reply = scene
-        .gateway
-        .rpc("simulateTransaction", scene.transaction(1))
-        .await;
-    assert_eq!(reply.code(), Some(-32002), "{}", reply.text());
-}
-
 fn already_processed() -> Fault {
     Fault::from(Kind::RpcError {
         code: -32002,
@@ -409,57 +355,4 @@ fn already_processed() -> Fault {
         data: Some(json!({ "err": "AlreadyProcessed", "logs": [] })),
     })
     .on("sendTransaction")
-}
-
-async fn airdrop(scene: &Scene) -> Value {
-    scene
-        .gateway
-        .rpc("requestAirdrop", json!([KEY, 5]))
-        .await
-        .json()
-}
-
-#[tokio::test]
-async fn an_airdrop_is_never_asked_for_twice() {
-    for fault in [
-        Kind::Hang.into(),
-        Fault::reset(ResetWhen::AfterRead),
-        Fault::status(502),
-        Kind::Truncate.into(),
-    ] {
-        let described = format!("{fault:?}");
-        let scene = impatient().await;
-        scene.v(0).fault(fault.on("requestAirdrop"));
-        let answer = airdrop(&scene).await;
-        assert!(answer.get("error").is_some(), "{described}: {answer}");
-        assert_eq!(scene.hits("requestAirdrop"), [1, 0], "{described}");
-    }
-}
-
-#[tokio::test]
-async fn an_airdrop_that_was_made_behind_a_rate_limit_is_not_asked_for_again() {
-    let scene = impatient().await;
-    let made = Fault::from(Kind::Behind { status: 429 });
-    scene.v(0).fault(made.on("requestAirdrop"));
-    let answer = airdrop(&scene).await;
-    assert!(answer["result"].is_string(), "{answer}");
-    assert_eq!(scene.hits("requestAirdrop"), [1, 0]);
-}
-
-#[tokio::test]
-async fn an_airdrop_that_found_no_open_port_is_asked_for_elsewhere() {
-    let scene = Scene::ranked().await;
-    scene.v(0).down().await;
-    let answer = airdrop(&scene).await;
-    assert!(answer["result"].is_string(), "{answer}");
-    assert_eq!(scene.hits("requestAirdrop"), [0, 1]);
-}
-
-#[tokio::test]
-async fn an_unknown_method_is_not_repeated_once_its_bytes_were_sent() {
-    let scene = impatient().await;
-    scene.v(0).fault(Fault::from(Kind::Hang).on("sandboxEcho"));
-    let reply = scene.gateway.rpc("sandboxEcho", json!([1])).await;
-    assert!(reply.code().is_some(), "{}", reply.text());
-    assert_eq!(scene.hits("sandboxEcho"), [1, 0]);
 }

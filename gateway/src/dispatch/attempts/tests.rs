@@ -1,6 +1,16 @@
 //! Who is asked when, in virtual time: upstreams `own` (local), `paid` and `spare` (metered) follow
 //! a script.
 
+mod busy;
+mod hedges;
+mod old_answers;
+mod passed_on;
+mod refusals;
+mod retry_budget;
+mod second_round;
+mod transactions;
+mod words;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,12 +32,6 @@ use crate::jsonrpc::{self, Call, RequestEntry};
 use crate::limit::PermitRequest;
 use crate::solana::{self, Priority, classify};
 use crate::upstream::{Pool, testing};
-
-mod old_answers;
-mod passed_on;
-mod second_round;
-mod transactions;
-mod words;
 
 /// A balance.
 const GOOD: &str = r#"{"jsonrpc":"2.0","result":{"context":{"slot":$slot},"value":5},"id":1}"#;
@@ -184,235 +188,6 @@ async fn a_slot_that_nobody_has_is_asked_for_after_each_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_hangs_is_asked_of_the_bought_upstream_once_it_is_stuck() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", Act::Hang);
-    script::set("paid", good(100));
-    assert_eq!(scene.balance(1).await, was("5", "own@0 paid@500"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_read_passes_two_upstreams_that_hang() {
-    let scene = Scene::broke(&["own", "paid", "spare"]);
-    script::set("own", Act::Hang);
-    script::set("paid", Act::Hang);
-    script::set("spare", good(100));
-    assert_eq!(
-        scene.balance(1).await,
-        was("5", "own@0 paid@500 spare@1000")
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hedge_that_fails_is_replaced_at_once() {
-    let scene = Scene::new(&["own", "paid", "spare"]);
-    script::set("own", Act::Hang);
-    script::set("paid", Act::Break(10));
-    script::set("spare", good(100));
-    assert_eq!(scene.balance(1).await, was("5", "own@0 paid@500 spare@510"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_upstream_that_loses_every_race_is_left_soon() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", Act::Hang);
-    script::set("paid", good(100));
-    for key in 0..4 {
-        scene.balance(key).await;
-    }
-    assert_eq!(scene.balance(9).await, was("5", "paid@0"));
-    assert!(scene.pool.upstreams()[0].breaker_is_closed());
-    // Whoever never answers has failed, although nobody waits for it any more.
-    sleep(Duration::from_secs(6)).await;
-    scene.balance(10).await;
-    sleep(Duration::from_secs(6)).await;
-    assert!(!scene.pool.upstreams()[0].breaker_is_closed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_upstream_does_not_set_the_measure_for_itself() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", good(3000));
-    script::set("paid", good(100));
-    for key in 0..80 {
-        let start = Instant::now();
-        scene.balance(key).await;
-        assert!(start.elapsed() <= Duration::from_millis(600), "call {key}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_all_upstreams_need_long_for_is_not_bought_for_ever() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", good(800));
-    script::set("paid", good(800));
-    let mut bought = 0;
-    for key in 0..200 {
-        bought = u32::from(scene.balance(key).await.1.contains("paid"));
-    }
-    assert_eq!(bought, 0, "it is known by now that nobody is quicker");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_that_the_next_does_not_share_closes_the_method_after_a_handful() {
-    for refusal in [
-        says(ODD),
-        Act::Say(0, 400, "Bad Request".to_owned()),
-        Act::Say(0, 410, "Gone".to_owned()),
-        Act::Say(0, 503, String::new()),
-        says(NO_SLOT),
-        says(r#"{"jsonrpc":"2.0","error":"no","id":1}"#),
-        says(r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid request"},"id":1}"#),
-        says(r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"},"id":1}"#),
-        says(r#"{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":1}"#),
-        says(r#"{"jsonrpc":"2.0","error":{"code":-32015,"message":"Version"},"id":1}"#),
-    ] {
-        let scene = Scene::new(&["own", "paid"]);
-        script::set("own", refusal.clone());
-        script::set("paid", good(0));
-        for key in 0..4 {
-            let (answer, _) = scene.balance(key).await;
-            assert_eq!(answer, "5", "{refusal:?}");
-        }
-        assert_eq!(scene.balance(9).await, was("5", "paid@0"), "{refusal:?}");
-        script::set("own", good(0));
-        sleep(Duration::from_secs(4)).await;
-        assert_eq!(scene.balance(9).await, was("5", "own@0"), "{refusal:?}");
-        assert_eq!(scene.balance(9).await, was("5", "own@0"), "{refusal:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_budget_no_read_is_lost_while_an_upstream_is_fit() {
-    let scene = Scene::broke(&["own", "paid"]);
-    script::set("own", Act::Say(0, 400, String::new()));
-    script::set("paid", good(0));
-    for key in 0..200 {
-        assert_eq!(scene.balance(key).await.0, "5");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn five_upstreams_that_fail_do_not_hide_a_sixth_that_is_well() {
-    let failing = ["own", "paid", "a", "b", "c"];
-    for failure in [
-        Act::Say(0, 503, String::new()),
-        Act::Say(0, 400, "Bad Request".to_owned()),
-        Act::Break(0),
-        Act::Hang,
-        says("garbage"),
-        says(ODD),
-        says(NO_SLOT),
-        says(r#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"Internal error"},"id":1}"#),
-        says(r#"{"jsonrpc":"2.0","error":{"code":429,"message":"Too many requests"},"id":1}"#),
-    ] {
-        let scene = Scene::broke(&["own", "paid", "a", "b", "c", "well"]);
-        for id in failing {
-            script::set(id, failure.clone());
-        }
-        script::set("well", good(0));
-        for key in 0..20 {
-            let (answer, asked) = scene.balance(key).await;
-            assert_eq!(answer, "5", "{failure:?} {asked}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_hedges_too_a_read_passes_all_that_hang() {
-    let mut scene = Scene::broke(&["own", "paid", "a", "b", "c", "well"]);
-    scene.settings.hedge.enabled = false;
-    for id in ["own", "paid", "a", "b", "c"] {
-        script::set(id, Act::Hang);
-    }
-    script::set("well", good(0));
-    assert_eq!(scene.balance(1).await.0, "5");
-}
-
-#[tokio::test(start_paused = true)]
-async fn nobody_is_asked_twice_once_a_call_was_sent_often_enough() {
-    let mut scene = Scene::new(&["own", "paid", "a", "b"]);
-    scene.settings.retry.attempts = 2;
-    for (failure, answer) in [
-        (Act::Break(0), "nobody"),
-        (says(NO_SLOT), "-32016 Minimum context slot"),
-    ] {
-        for id in ["own", "paid", "a", "b"] {
-            script::set(id, failure.clone());
-        }
-        let start = Instant::now();
-        let delivered = scene
-            .ask("getBalance", r#"["k",{"minContextSlot":5000}]"#)
-            .await;
-        assert_eq!(text(&delivered), answer);
-        let mut asked: Vec<_> = script::asked(start)
-            .into_iter()
-            .map(|(who, _)| who)
-            .collect();
-        asked.sort();
-        assert_eq!(asked, ["a", "b", "own", "paid"]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_that_all_share_costs_nobody_anything_and_is_the_first_ones() {
-    let scene = Scene::new(&["own", "paid"]);
-    let other = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"also odd"},"id":1}"#;
-    script::set("own", says(ODD));
-    script::set("paid", says(other));
-    for key in 0..20 {
-        assert_eq!(scene.balance(key).await, was("-32000 odd", "own@0 paid@0"));
-    }
-    script::set("own", good(0));
-    assert_eq!(scene.balance(21).await, was("5", "own@0"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_odd_question_closes_the_method_for_nobody_else() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("paid", good(0));
-    for _ in 0..50 {
-        script::set("own", says(ODD));
-        assert_eq!(scene.balance(666).await.0, "5");
-        script::set("own", good(0));
-        assert_eq!(scene.balance(1).await, was("5", "own@0"));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_upstream_that_refuses_everything_is_left_with_everything() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", says(ODD));
-    script::set("paid", good(0));
-    for method in [
-        "getBalance",
-        "getFeeForMessage",
-        "getStakeMinimumDelegation",
-    ] {
-        for key in 0..4 {
-            scene.shows(method, &format!("[{key}]")).await;
-        }
-    }
-    let supply = r#"{"context":{"slot":$slot},"value":{"amount":"5"}}"#;
-    script::set("paid", gives(0, supply));
-    let shown = scene.shows("getTokenSupply", "[1]").await;
-    assert_eq!(shown, was(r#"{"amount":"5"}"#, "paid@0"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn agaves_word_on_parameters_is_doubted_only_as_far_as_the_budget_goes() {
-    let wrong =
-        r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid param: WrongSize"},"id":1}"#;
-    let scene = Scene::broke(&["own", "paid"]);
-    script::set("own", says(wrong));
-    script::set("paid", says(wrong));
-    let told = "-32602 Invalid param: WrongSize";
-    assert_eq!(scene.balance(1).await, was(told, "own@0"));
-    let scene = Scene::new(&["own", "paid"]);
-    assert_eq!(scene.balance(1).await, was(told, "own@0 paid@0"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_list_of_another_length_than_was_asked_for_is_asked_for_elsewhere() {
     let value = |items: &str| format!(r#"{{"context":{{"slot":$slot}},"value":{items}}}"#);
     let two = r#"[["a","b"]]"#;
@@ -520,39 +295,6 @@ async fn transactions_that_hang_close_nothing_but_their_method() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_that_does_not_say_which_call_it_answers_ends_none() {
-    let anonymous = |code: i64, id: &str| {
-        let error = format!(r#"{{"code":{code},"message":"Invalid params: x"}}"#);
-        says(&format!(r#"{{"jsonrpc":"2.0","error":{error}{id}}}"#))
-    };
-    for (code, id) in [
-        (-32602, ""),
-        (-32602, r#","id":null"#),
-        (-32002, r#","id":null"#),
-        (-32015, ""),
-        (-32600, ""),
-        (-32700, r#","id":null"#),
-    ] {
-        let scene = Scene::broke(&["own", "paid"]);
-        script::set("own", anonymous(code, id));
-        script::set("paid", good(0));
-        let shown = scene.balance(1).await;
-        assert_eq!(shown, was("5", "own@0 paid@0"), "{code} {id}");
-    }
-    // Where all say so, it is nobody's word on the call, but for what could not be read at all.
-    for (code, id, text) in [
-        (-32602, r#","id":null"#, "nobody"),
-        (-32600, "", "nobody"),
-        (-32600, r#","id":null"#, "-32600 Invalid params: x"),
-    ] {
-        let scene = Scene::new(&["own", "paid"]);
-        script::set("own", anonymous(code, id));
-        script::set("paid", anonymous(code, id));
-        assert_eq!(scene.balance(1).await.0, text, "{code} {id}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_scan_goes_on_until_an_upstream_serves_it() {
     let limited = r#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"busy"},"id":1}"#;
     for failure in [
@@ -616,20 +358,6 @@ async fn a_failed_preflight_waits_a_little_for_an_earlier_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_scan_is_waited_for_and_held_against_nobody() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", gives(9_000, "[]"));
-    script::set("paid", gives(100, "[]"));
-    for key in 0..6 {
-        let shown = scene
-            .shows("getProgramAccounts", &format!(r#"["{key}"]"#))
-            .await;
-        assert_eq!(shown, was("[]", "own@0"));
-    }
-    assert!(scene.pool.upstreams()[0].breaker_is_closed());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_read_that_all_have_failed_is_tried_once_more_where_an_upstream_is_fit() {
     let scene = Scene::broke(&["own", "paid"]);
     script::set("own", Act::Break(0));
@@ -682,115 +410,6 @@ async fn a_pause_is_short_where_another_upstream_failed_for_a_moment() {
     script::set("paid", says(limited));
     scene.pool.upstreams()[1].rest_for(Duration::from_secs(30));
     assert_eq!(scene.balance(1).await.0, "limited for 1 s");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_loser_that_waits_for_a_connection_is_held_against_nobody() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", Act::Queue);
-    script::set("paid", good(100));
-    for key in 0..10 {
-        assert_eq!(scene.balance(key).await, was("5", "own@0 paid@500"));
-        sleep(Duration::from_secs(6)).await;
-    }
-    assert!(scene.pool.upstreams()[0].breaker_is_closed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_finds_all_connections_in_use_takes_the_first_that_is_free_anywhere() {
-    for free in ["own", "paid", "public"] {
-        let scene = Scene::broke(&["own", "paid", "public"]);
-        for id in ["own", "paid", "public"] {
-            let after = if id == free { 5_000 } else { 60_000 };
-            script::set(id, Act::Crowded(after, GOOD.to_owned()));
-        }
-        let start = Instant::now();
-        assert_eq!(scene.balance(1).await.0, "5", "{free}");
-        // It may be waiting elsewhere at that moment.
-        assert!(start.elapsed() < Duration::from_secs(9), "{free}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_finds_every_queue_full_goes_round_ever_more_slowly() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", Act::Full);
-    script::set("paid", Act::Full);
-    let start = Instant::now();
-    let (delivered, summary) = scene.run("getSlot", "[]").await;
-    assert!(matches!(
-        delivered,
-        Delivered::Rejected(Rejection::Saturated)
-    ));
-    let asked = script::asked(start);
-    assert!(
-        (200..400).contains(&asked.len()),
-        "in 30 s: {}",
-        asked.len()
-    );
-    assert!(summary.attempts().len() <= 32, "a line can be read");
-    assert_eq!(summary.attempts, u32::try_from(asked.len()).unwrap());
-}
-
-#[tokio::test(start_paused = true)]
-async fn going_round_asks_nobody_again_who_has_failed() {
-    let scene = Scene::new(&["own", "paid"]);
-    script::set("own", Act::Say(0, 500, String::new()));
-    script::set("paid", Act::Full);
-    let start = Instant::now();
-    let transaction = transaction();
-    scene.ask("sendTransaction", &transaction).await;
-    let asked = script::asked(start);
-    let of_own = asked.iter().filter(|(who, _)| who == "own").count();
-    assert!(of_own <= 2, "{of_own} of {}", asked.len());
-    assert!(asked.len() > 100);
-}
-
-/// What is left of a retry budget after `own` has failed 64 calls at once and `paid` did this with each.
-async fn left_of_the_budget(paid: Act) -> usize {
-    let mut scene = Scene::new(&["own", "paid"]);
-    scene.settings.retry.budget = 1.0;
-    scene.settings.retry.min_per_second = 0;
-    (0..1000).for_each(|_| scene.live.budget.deposit());
-    // So late that all calls are under way before the first is asked of the other.
-    script::set("own", Act::Say(1, 500, String::new()));
-    script::set("paid", paid);
-    let start = Instant::now();
-    let calls = (0..64).map(|_| scene.ask("getSlot", "[]"));
-    futures::future::join_all(calls).await;
-    // Balances fade with time.
-    sleep_until(start + Duration::from_secs(40)).await;
-    let pays = || scene.live.budget.withdraw(1.0, 0, Instant::now());
-    std::iter::repeat_with(pays)
-        .take_while(|paid| *paid)
-        .count()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_retry_that_was_not_sent_is_not_paid_for() {
-    let served = left_of_the_budget(gives(0, "1000")).await;
-    let unsent = left_of_the_budget(Act::Full).await;
-    let in_vain = left_of_the_budget(Act::Say(0, 500, String::new())).await;
-    assert_eq!(unsent, served);
-    assert!(in_vain + 2 < served, "{in_vain} of {served}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_page_with_the_upstreams_key_reaches_no_client() {
-    let mut settings = testing::settings("own", "http://127.0.0.1:1/v2/s3cr3tk3y");
-    settings.metered = false;
-    let mut scene = Scene::new(&["own"]);
-    scene.pool = testing::healthy(vec![settings]);
-    script::set(
-        "own",
-        Act::Say(0, 404, "Cannot POST /v2/s3cr3tk3y".to_owned()),
-    );
-    let delivered = scene.ask("getBalance", r#"["k"]"#).await;
-    let Delivered::Rejected(Rejection::Refused(page)) = delivered else {
-        panic!("{delivered:?}");
-    };
-    assert_eq!(page.status, 404);
-    assert_eq!(page.body, "The upstream answered HTTP 404 to this call.\n");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::limit::BudgetCharge;
 use crate::solana::{Class, FaultKind};
 use crate::upstream::state::breaker::Trial;
-use crate::upstream::state::endpoint_state::InFlightGuard;
 use crate::upstream::state::hold_off::{RefusalKind, question};
+use crate::upstream::state::in_flight::InFlightGuard;
 use crate::upstream::state::member::StreamedCall;
 use crate::upstream::{AttemptOutcome, Upstream, UpstreamBodyStream};
 
