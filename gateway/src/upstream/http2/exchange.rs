@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use tokio::time::{Instant, Sleep};
 
-use super::pool::StreamLease;
+use super::stream_lease::StreamLease;
 use crate::solana::FaultKind;
 use crate::upstream::http1::response::{ResponseHead, head_of};
 use crate::upstream::transport::fault::TransportFault;

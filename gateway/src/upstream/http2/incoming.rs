@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream};
 
-use super::pool::StreamLease;
+use super::stream_lease::StreamLease;
 use crate::framing::Framing;
 use crate::solana::FaultKind;
 use crate::upstream::transport::coding::{Coding, Decoder};

@@ -16,22 +16,26 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
-use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::session::Http2Connection;
+use super::stream_lease::StreamLease;
+use super::stream_signals::StreamSignals;
 use crate::limit::{Gate, GatePermit, PermitRequest};
 use crate::solana::{FaultKind, Priority};
 use crate::upstream::transport::resolve::ResolvedAddresses;
 use crate::upstream::transport::saturation::Saturation;
 use crate::upstream::transport::timer::within;
 
+mod sessions;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
-/// From this many streams on another of the kept connections is used: streams share one TCP
-/// connection, and a loss on it delays all of them.
-const COMFORTABLE: usize = 100;
+use sessions::{COMFORTABLE, PoolSessions};
+pub(in crate::upstream) use waiting::WaitDeadline;
+use waiting::{WaitState, WaitTicket};
+
 /// More than any call load needs, if an upstream sets no limit.
 const MOST_EACH: usize = 1000;
 /// Calls that may wait per place, and at least in all.
@@ -53,70 +57,14 @@ pub(in crate::upstream) struct Http2Pool {
     kept: usize,
     ceiling: usize,
     idle_timeout: Duration,
-    state: Mutex<Http2PoolState>,
-    /// A stream ended, or an attempt to open a connection did.
-    changed: Notify,
-    /// The same, for calls that may not use every connection. All of them are woken, as one might
-    /// be woken in vain while another could go on.
-    changed_for_all: Notify,
+    state: Mutex<PoolSessions>,
+    changed: Arc<StreamSignals>,
     /// Whether the upstream is assumed to support HTTP/2.
     spoken: AtomicBool,
     /// Calls that wait although no connection can be opened for them.
     stuck: AtomicUsize,
     /// Most streams in use at once, whatever the upstream allows.
     most: AtomicUsize,
-}
-
-#[derive(Debug)]
-struct Http2PoolState {
-    sessions: Vec<Arc<Http2Connection>>,
-    opening: usize,
-    waiting: usize,
-    /// Streams the upstream allowed on a connection when it last said so.
-    each: usize,
-    /// Number of failed openings so far, and the last fault.
-    failures: u64,
-    fault: FaultKind,
-}
-
-/// One stream of a connection, for one call. If dropped before the answer has ended, the stream is
-/// reset and the connection lives on.
-#[derive(Debug)]
-pub(in crate::upstream) struct StreamLease {
-    session: Arc<Http2Connection>,
-    pool: Arc<Http2Pool>,
-    /// Dropped last, so that the next call finds the stream free.
-    place: Option<GatePermit>,
-}
-
-/// Until when a call waits.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::upstream) struct WaitDeadline {
-    /// For a connection that is being opened.
-    pub(in crate::upstream) opening: Instant,
-    /// For a stream that another call uses.
-    pub(in crate::upstream) queue: Instant,
-}
-
-/// The state of a call without a stream.
-enum WaiterPriority {
-    Served(StreamLease),
-    /// The upstream speaks HTTP/1.1.
-    OtherVersion,
-    Failed(FaultKind),
-    /// It waits, and a connection has to be opened.
-    Open,
-    /// It waits for a connection being opened.
-    Opening,
-    /// It waits for a stream of another call.
-    Stuck,
-}
-
-/// A waiting call.
-struct WaitTicket<'a> {
-    pool: &'a Http2Pool,
-    failures: u64,
-    stuck: bool,
 }
 
 impl Http2Pool {
@@ -131,16 +79,8 @@ impl Http2Pool {
             kept,
             ceiling: ceiling.max(1),
             idle_timeout,
-            state: Mutex::new(Http2PoolState {
-                sessions: Vec::new(),
-                opening: 0,
-                waiting: 0,
-                each: usize::MAX,
-                failures: 0,
-                fault: FaultKind::ConnectFailed,
-            }),
-            changed: Notify::new(),
-            changed_for_all: Notify::new(),
+            state: Mutex::default(),
+            changed: Arc::default(),
             spoken: AtomicBool::new(true),
             stuck: AtomicUsize::new(0),
             most: AtomicUsize::new(usize::MAX),
@@ -239,30 +179,25 @@ impl Http2Pool {
             open();
         }
         let mut ticket = match standing {
-            WaiterPriority::Served(lease) => return Ok(Some(lease)),
-            WaiterPriority::OtherVersion => return Ok(None),
-            _ => WaitTicket::new(self),
+            WaitState::Served(lease) => return Ok(Some(lease)),
+            WaitState::OtherVersion => return Ok(None),
+            _ => WaitTicket::new(&self.state, &self.stuck),
         };
         let mut wait = None;
         loop {
-            let notify = if fresh == Duration::MAX {
-                &self.changed
-            } else {
-                &self.changed_for_all
-            };
-            let mut changed = pin!(notify.notified());
+            let mut changed = pin!(self.changed.notified(fresh == Duration::MAX));
             changed.as_mut().enable();
             let (until, cut) = match self.look(addresses, fresh, Some(&ticket)).0 {
-                WaiterPriority::Served(lease) => return Ok(Some(lease)),
-                WaiterPriority::OtherVersion => return Ok(None),
-                WaiterPriority::Failed(kind) => return Err(kind),
-                standing @ (WaiterPriority::Open | WaiterPriority::Opening) => {
-                    if matches!(standing, WaiterPriority::Open) {
+                WaitState::Served(lease) => return Ok(Some(lease)),
+                WaitState::OtherVersion => return Ok(None),
+                WaitState::Failed(kind) => return Err(kind),
+                standing @ (WaitState::Open | WaitState::Opening) => {
+                    if matches!(standing, WaitState::Open) {
                         open();
                     }
                     (patience.opening, FaultKind::ConnectTimeout)
                 }
-                WaiterPriority::Stuck => {
+                WaitState::Stuck => {
                     ticket.be_stuck();
                     if wait.is_none() {
                         wait = saturation.map(Saturation::meet);
@@ -282,7 +217,7 @@ impl Http2Pool {
         addresses: &ResolvedAddresses,
         fresh: Duration,
         ticket: Option<&WaitTicket<'_>>,
-    ) -> (WaiterPriority, bool) {
+    ) -> (WaitState, bool) {
         let mut state = self.state.lock();
         state.sessions.retain(|one| one.is_usable(addresses));
         if state.learn() {
@@ -294,20 +229,20 @@ impl Http2Pool {
             let grow = crowded && state.opening == 0 && open < self.kept;
             state.opening += usize::from(grow);
             return (
-                WaiterPriority::Served(StreamLease::new(session, self)),
+                WaitState::Served(StreamLease::new(session, &self.changed)),
                 grow,
             );
         }
         if !self.is_spoken() {
-            return (WaiterPriority::OtherVersion, false);
+            return (WaitState::OtherVersion, false);
         }
         let Some(ticket) = ticket else {
-            return (WaiterPriority::Opening, false);
+            return (WaitState::Opening, false);
         };
         let failed = state.failures > ticket.failures;
         let nothing_left = state.sessions.iter().all(|one| one.is_doubted());
         if failed && nothing_left && state.opening == 0 {
-            return (WaiterPriority::Failed(state.fault), false);
+            return (WaitState::Failed(state.fault), false);
         }
         // Calls that wait for the settings of a new connection do not need another one yet.
         let unknown = state.sessions.iter().filter(|one| !one.is_known()).count();
@@ -318,12 +253,12 @@ impl Http2Pool {
         // A call that has seen an attempt fail does not begin the next: it might fail at once.
         if !failed && !overloaded && open < self.ceiling && coming < state.waiting.div_ceil(each) {
             state.opening += 1;
-            return (WaiterPriority::Open, false);
+            return (WaitState::Open, false);
         }
         if coming == 0 {
-            return (WaiterPriority::Stuck, false);
+            return (WaitState::Stuck, false);
         }
-        (WaiterPriority::Opening, false)
+        (WaitState::Opening, false)
     }
 
     /// A connection was opened, for which [`Http2Pool::stream`] had asked.
@@ -341,7 +276,7 @@ impl Http2Pool {
     pub(in crate::upstream) fn abandon(&self) {
         self.spoken.store(false, Ordering::Relaxed);
         self.state.lock().sessions.clear();
-        self.tell_all();
+        self.changed.tell_all();
     }
 
     /// A connection could not be opened.
@@ -352,18 +287,13 @@ impl Http2Pool {
         });
     }
 
-    fn ended(&self, change: impl FnOnce(&mut Http2PoolState)) {
+    fn ended(&self, change: impl FnOnce(&mut PoolSessions)) {
         {
             let mut state = self.state.lock();
             state.opening = state.opening.saturating_sub(1);
             change(&mut state);
         }
-        self.tell_all();
-    }
-
-    fn tell_all(&self) {
-        self.changed.notify_waiters();
-        self.changed_for_all.notify_waiters();
+        self.changed.tell_all();
     }
 
     /// Begins HTTP/2 on an open connection.
@@ -383,7 +313,7 @@ impl Http2Pool {
         tokio::spawn(async move {
             let changed = || {
                 if let Some(pool) = pool.upgrade() {
-                    pool.tell_all();
+                    pool.changed.tell_all();
                 }
             };
             driver.run(changed).await;
@@ -392,7 +322,7 @@ impl Http2Pool {
         });
         self.state.lock().sessions.push(session);
         self.spoken.store(true, Ordering::Relaxed);
-        self.tell_all();
+        self.changed.tell_all();
         Ok(())
     }
 
@@ -412,107 +342,5 @@ impl Http2Pool {
             }
             idle < self.idle_timeout
         });
-    }
-}
-
-impl Http2PoolState {
-    /// Whether the upstream allows another number of streams than was known.
-    fn learn(&mut self) -> bool {
-        let known = self.sessions.iter().filter(|one| one.is_known());
-        let Some(each) = known.map(|one| one.announced()).min() else {
-            return false;
-        };
-        std::mem::replace(&mut self.each, each) != each
-    }
-
-    /// How many streams may be open on a connection. One without settings yet is assumed to be like
-    /// the others.
-    fn capacity(&self, session: &Http2Connection) -> usize {
-        let capacity = session.capacity();
-        if session.is_known() {
-            capacity
-        } else {
-            capacity.min(self.each).max(1)
-        }
-    }
-
-    /// The connection for the next stream: the first that is not crowded, so that surplus ones
-    /// become idle; else the one with the fewest streams. A silent one, or one unused for too long,
-    /// is used only if no other can be opened.
-    fn pick(&self, fresh: Duration, may_open: bool) -> Option<Arc<Http2Connection>> {
-        let now = Instant::now();
-        let room = |one: &&Arc<Http2Connection>| one.streams() < self.capacity(one);
-        let suits = |one: &&Arc<Http2Connection>| {
-            !one.is_doubted() && one.idle(now).is_none_or(|idle| idle < fresh)
-        };
-        let free = || self.sessions.iter().filter(room);
-        free()
-            .filter(suits)
-            .find(|one| one.streams() < COMFORTABLE)
-            .or_else(|| free().filter(suits).min_by_key(|one| one.streams()))
-            .or_else(|| {
-                let anyone = free().min_by_key(|one| one.streams());
-                anyone.filter(|_| !may_open)
-            })
-            .cloned()
-    }
-}
-
-impl<'a> WaitTicket<'a> {
-    fn new(pool: &'a Http2Pool) -> Self {
-        let mut state = pool.state.lock();
-        state.waiting += 1;
-        Self {
-            pool,
-            failures: state.failures,
-            stuck: false,
-        }
-    }
-
-    fn be_stuck(&mut self) {
-        if !std::mem::replace(&mut self.stuck, true) {
-            self.pool.stuck.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for WaitTicket<'_> {
-    fn drop(&mut self) {
-        self.pool.state.lock().waiting -= 1;
-        if self.stuck {
-            self.pool.stuck.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl StreamLease {
-    fn new(session: Arc<Http2Connection>, pool: &Arc<Http2Pool>) -> Self {
-        session.begin_stream();
-        Self {
-            session,
-            pool: Arc::clone(pool),
-            place: None,
-        }
-    }
-
-    /// In use as long as the place is.
-    #[must_use]
-    pub(in crate::upstream) fn with(self, place: GatePermit) -> Self {
-        let mut lease = self;
-        lease.place = Some(place);
-        lease
-    }
-
-    pub(super) fn session(&self) -> &Http2Connection {
-        &self.session
-    }
-}
-
-impl Drop for StreamLease {
-    fn drop(&mut self) {
-        self.session.end_stream();
-        drop(self.place.take());
-        self.pool.changed.notify_one();
-        self.pool.changed_for_all.notify_waiters();
     }
 }

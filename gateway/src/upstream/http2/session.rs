@@ -1,27 +1,22 @@
-//! One HTTP/2 connection: the task that drives it, its keep-alive, and the count of its streams.
+//! One HTTP/2 connection as seen by those that open streams on it, and the count of its streams.
+//! Its task is in [`super::driver`].
 //!
-//! **Keep-alive.** A connection carries many calls; if it silently died all of them would be lost.
-//! If nothing at all arrives after a call was sent, a PING is sent and, before its answer is due,
-//! the connection gets no new calls. Without an answer it is closed, and its calls continue on
-//! another upstream. A busy or an unused connection costs no PING.
-//!
-//! **Memory.** The upstream may send a window ahead on each stream, and on all of them together;
+//! The upstream may send a window ahead on each stream, and on all of them together;
 //! more only when the consumer has read what arrived.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{Connection, ResponseFuture, SendRequest};
-use h2::{Ping, PingPong};
+use h2::client::{ResponseFuture, SendRequest};
 use pingora::protocols::Stream;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
+use super::driver::ConnectionDriver;
+use super::vitals::Vitals;
 use super::watched::CountedSocket;
 use crate::upstream::transport::resolve::ResolvedAddresses;
 
@@ -35,37 +30,6 @@ const MOST_HEAD: u32 = 32 * 1024;
 /// Streams opened until the upstream has announced its limit.
 const FIRST_STREAMS: usize = 10;
 
-/// How often the keep-alive checks a connection.
-const BEAT: Duration = Duration::from_secs(1);
-/// Checks without an arrival, with a call in progress, after which a PING is sent.
-const ASK_AFTER: u32 = 2;
-/// Checks without an arrival after which the connection gets no new calls.
-const DOUBT_AFTER: u32 = 3;
-/// Checks without an arrival after which it is closed.
-const DEAD_AFTER: u32 = 5;
-
-/// State shared by the task of a connection and its users.
-#[derive(Debug)]
-pub(super) struct Vitals {
-    /// Streams in use.
-    streams: AtomicUsize,
-    /// Streams opened so far.
-    asked: AtomicU64,
-    /// Maximum number of streams, as refused ones showed; each answer allows one more.
-    most: AtomicUsize,
-    /// The upstream has announced its limit of streams.
-    known: AtomicBool,
-    /// It has ended, or accepts no more streams.
-    closed: AtomicBool,
-    /// It is silent although calls wait.
-    doubted: AtomicBool,
-    /// Some answer has come over it.
-    answered: AtomicBool,
-    /// When its last stream ended, in milliseconds since `start`.
-    idle_since: AtomicU64,
-    start: Instant,
-}
-
 /// A connection, as seen by those that open streams on it. It is closed when the last of them is
 /// dropped.
 #[derive(Debug)]
@@ -75,14 +39,6 @@ pub(super) struct Http2Connection {
     address: SocketAddr,
     /// The version of the address list when its address was last known to be in it.
     changes: AtomicU64,
-}
-
-/// Drives a connection until its end.
-pub(super) struct ConnectionDriver {
-    connection: Connection<CountedSocket<Stream>, Bytes>,
-    heard: Arc<AtomicU64>,
-    vitals: Arc<Vitals>,
-    known: bool,
 }
 
 impl Http2Connection {
@@ -249,139 +205,5 @@ impl Http2Connection {
             drop(stream.send_data(body, true));
         }
         Some(response)
-    }
-}
-
-impl ConnectionDriver {
-    /// Runs the connection to its end. `known` is called when the upstream has announced its limit
-    /// of streams.
-    pub(super) async fn run(mut self, known: impl Fn()) {
-        let mut beat = interval(BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut silence = SilenceTimer::default();
-        let mut pings = self.connection.ping_pong();
-        loop {
-            tokio::select! {
-                biased;
-                _end = poll_fn(|context| self.advance(context, &known)) => break,
-                () = pong(&mut pings) => {}
-                _ = beat.tick() => {
-                    let heard = self.heard.load(Ordering::Relaxed);
-                    let asked = self.vitals.asked.load(Ordering::Relaxed);
-                    let waiting = self.vitals.streams.load(Ordering::Relaxed) > 0;
-                    let sign = silence.beat(heard, asked, waiting);
-                    self.vitals.doubted.store(sign >= SilenceSign::Doubted, Ordering::Relaxed);
-                    match sign {
-                        SilenceSign::Ask => ask(&mut pings),
-                        SilenceSign::Dead => break,
-                        SilenceSign::Fine | SilenceSign::Doubted => {}
-                    }
-                }
-            }
-        }
-        self.vitals.closed.store(true, Ordering::Release);
-        // Dropping the connection ends the streams that are left.
-    }
-
-    fn advance(
-        &mut self,
-        context: &mut Context<'_>,
-        known: impl Fn(),
-    ) -> Poll<Result<(), h2::Error>> {
-        let polled = Pin::new(&mut self.connection).poll(context);
-        // A server sends its settings first.
-        if !self.known && self.heard.load(Ordering::Relaxed) > 0 {
-            self.known = true;
-            self.vitals.known.store(true, Ordering::Release);
-            known();
-        }
-        polled
-    }
-}
-
-fn ask(pings: &mut Option<PingPong>) {
-    if let Some(pings) = pings {
-        // Fails while one is under way, which is as good.
-        drop(pings.send_ping(Ping::opaque()));
-    }
-}
-
-/// Receives the answer to a PING; it was counted as an arrival already.
-async fn pong(pings: &mut Option<PingPong>) {
-    match pings {
-        Some(pings) => drop(poll_fn(|context| pings.poll_pong(context)).await),
-        None => std::future::pending().await,
-    }
-}
-
-/// What the silence so far implies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum SilenceSign {
-    Fine,
-    Ask,
-    Doubted,
-    Dead,
-}
-
-#[derive(Debug, Default)]
-struct SilenceTimer {
-    heard: u64,
-    asked: u64,
-    /// A call was sent and nothing arrived since, even if its caller has given up.
-    expecting: bool,
-    beats: u32,
-}
-
-impl SilenceTimer {
-    fn beat(&mut self, heard: u64, asked: u64, waiting: bool) -> SilenceSign {
-        if heard != self.heard {
-            self.expecting = false;
-            self.beats = 0;
-        }
-        self.expecting |= waiting || asked != self.asked;
-        self.beats += u32::from(self.expecting && heard == self.heard);
-        (self.heard, self.asked) = (heard, asked);
-        match self.beats {
-            DEAD_AFTER.. => SilenceSign::Dead,
-            DOUBT_AFTER.. => SilenceSign::Doubted,
-            ASK_AFTER.. => SilenceSign::Ask,
-            _ => SilenceSign::Fine,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const COURSE: [SilenceSign; 5] = [
-        SilenceSign::Fine,
-        SilenceSign::Ask,
-        SilenceSign::Doubted,
-        SilenceSign::Doubted,
-        SilenceSign::Dead,
-    ];
-
-    #[test]
-    fn only_silence_after_a_call_counts_and_any_byte_ends_it() {
-        let mut silence = SilenceTimer::default();
-        assert!((0..20).all(|_| silence.beat(0, 0, false) == SilenceSign::Fine));
-        assert!((1..20).all(|heard| silence.beat(heard, heard, true) == SilenceSign::Fine));
-        let course: Vec<_> = (0..5).map(|_| silence.beat(19, 19, true)).collect();
-        assert_eq!(course, COURSE);
-        assert_eq!(
-            silence.beat(20, 19, true),
-            SilenceSign::Fine,
-            "it answered the PING"
-        );
-    }
-
-    #[test]
-    fn callers_that_gave_up_do_not_make_a_dead_connection_good() {
-        let mut silence = SilenceTimer::default();
-        silence.beat(1, 1, false);
-        // Each call is cancelled before the next check.
-        let course: Vec<_> = (2..7).map(|asked| silence.beat(1, asked, false)).collect();
-        assert_eq!(course, COURSE);
     }
 }
