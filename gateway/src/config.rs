@@ -3,6 +3,7 @@
 //! Settings carry no behaviour. What is built from them (pools, snapshots) belongs to the layers
 //! below; durations are [`std::time::Duration`], sizes are bytes.
 
+mod admin;
 mod budget;
 mod budget_file;
 mod cache;
@@ -22,10 +23,12 @@ mod key_hash;
 mod keys_file;
 mod limits;
 mod listen;
+mod listener_tls;
 mod load;
 mod log;
 mod methods;
 mod network;
+mod own_addresses;
 mod plan;
 mod price;
 mod redis;
@@ -49,6 +52,7 @@ pub use perijove_core::settings::{
 };
 
 pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
+pub use admin::Admin;
 pub use budget::{Budget, BudgetGroup, BudgetRate, Budgets, PROBE_SHARE, Per, Provider};
 pub use budget_file::{BudgetTimes, read_budget_file};
 pub use cache::{Cache, HotAccounts, MethodRule};
@@ -69,7 +73,8 @@ pub use jwt::{Jwt, TokenKey};
 pub use key_hash::KeyHash;
 pub use keys_file::{IssuedKey, KeysFile};
 pub use limits::Limits;
-pub use listen::{Admin, AdminTls, Listen, TlsListener};
+pub use listen::Listen;
+pub use listener_tls::{AdminTls, TlsListener};
 pub use load::{load, load_again, parse};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;

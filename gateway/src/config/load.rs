@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::config::{
     Admin, Breaker, Budgets, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History,
     HoldOff, Jupiter, Jwt, KeysFile, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime,
-    Selection, Shutdown, Telemetry, Tiers, Upstream, WebSocket, consumer::plan_of, listen, schema,
-    shared_budgets, warning,
+    Selection, Shutdown, Telemetry, Tiers, Upstream, WebSocket, consumer::plan_of, own_addresses,
+    schema, shared_budgets, warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -43,7 +43,7 @@ impl Configuration for Config {
     fn read(section: &mut Section<'_>) -> Self {
         let listen = section.nested("listen", Listen::read);
         let admin = section.nested("admin", Admin::read);
-        listen::refuse_double_addresses(section, &listen, &admin);
+        own_addresses::refuse_double_addresses(section, &listen, &admin);
         let runtime = section.nested("runtime", Runtime::read);
         let shutdown = section.nested("shutdown", Shutdown::read);
         let log = section.nested("log", Log::read);
@@ -59,7 +59,7 @@ impl Configuration for Config {
         let consumer_metrics = section.or("consumer_metrics", false);
         let cluster = section.nested("cluster", Cluster::read);
         let tiers = section.nested("tiers", Tiers::read);
-        let own = listen::Own::new(&listen, &admin);
+        let own = own_addresses::OwnAddresses::new(&listen, &admin);
         let upstreams = Upstream::read_all(section, &tiers, &own);
         shared_budgets::refuse_contradictions(section, &upstreams);
         let mut has_redis = false;
@@ -112,7 +112,7 @@ impl Configuration for Config {
 }
 
 /// Its upstreams must not be the gateway itself either.
-fn read_jupiter(section: &mut Section<'_>, own: &listen::Own) -> Jupiter {
+fn read_jupiter(section: &mut Section<'_>, own: &own_addresses::OwnAddresses) -> Jupiter {
     let jupiter = Jupiter::read(section);
     for upstream in &jupiter.upstreams {
         let path = format!("jupiter.upstreams.{}.url", upstream.id);

@@ -10,8 +10,8 @@ use perijove_core::settings::{Section, is_name, pem_file, refuse_doubles, requir
 use schemars::Schema;
 use serde_json::{Value, json};
 
-use crate::config::listen::Own;
 use crate::config::methods::method_names;
+use crate::config::own_addresses::OwnAddresses;
 use crate::config::{
     Budget, HttpVersion, Probe, Propagate, Tier, Tiers, Timeouts, Upstream, UpstreamTls,
     UpstreamUrl, WsUrl,
@@ -38,7 +38,7 @@ impl Upstream {
     pub(in crate::config) fn read_all(
         section: &mut Section<'_>,
         tiers: &Tiers,
-        own: &Own,
+        own: &OwnAddresses,
     ) -> Vec<Self> {
         let mut ids = Vec::new();
         let read = section.sections("upstreams", |section| {
