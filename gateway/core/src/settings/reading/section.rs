@@ -1,18 +1,18 @@
 //! One mapping of the file: its known keys, their values, and the unknown keys in it.
 
+mod nesting;
+mod secrets;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::Secret;
 use serde_json::{Map, Value, json};
 
 use crate::settings::document::document;
-use crate::settings::interpolate;
 use crate::settings::reading::{Key, Reading};
 use crate::settings::setting::{Setting, plain};
-use crate::settings::spelling;
 
 /// One mapping of the file, or its absence.
 pub struct Section<'r> {
@@ -248,103 +248,6 @@ impl<'r> Section<'r> {
         self.reading.lenient.set(lenient);
     }
 
-    /// A section below this one; an absent one is read as if it were empty.
-    pub fn nested<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
-        let value = self.take(key);
-        Section::enter(self.reading, self.at(key), value, read)
-    }
-
-    /// A list of sections; absent is empty.
-    pub fn sections<T>(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&mut Section<'_>) -> T,
-    ) -> Vec<T> {
-        let reading = self.reading;
-        self.items(key)
-            .into_iter()
-            .flatten()
-            .map(|(path, item)| Section::enter(reading, path, Some(item), &mut read))
-            .collect()
-    }
-
-    /// A mapping of known names to sections, in the order of the names; absent is empty. `read` is
-    /// given each name with its section, also a name that was refused.
-    pub fn named_sections<T>(
-        &mut self,
-        key: &'static str,
-        names: &[&str],
-        mut read: impl FnMut(&str, &mut Section<'_>) -> T,
-    ) -> Vec<T> {
-        let reading = self.reading;
-        let path = self.at(key);
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let Value::Object(fields) = value else {
-            self.violation(key, "must be a mapping of names to settings");
-            return Vec::new();
-        };
-        fields
-            .iter()
-            .map(|(name, value)| {
-                let path = format!("{path}.{name}");
-                if !names.contains(&name.as_str()) {
-                    reading.violation(&path, spelling::unknown(name, names));
-                }
-                Section::enter(reading, path, Some(value), |section| read(name, section))
-            })
-            .collect()
-    }
-
-    /// A list of single values; None when it is absent.
-    pub fn optional_list<T: Setting>(&mut self, key: &'static str) -> Option<Vec<T>> {
-        self.describe_as(key, list_of(&T::schema()), None);
-        self.settings(key)
-    }
-
-    /// A list of single values with a default.
-    pub fn list_or<T: Setting>(&mut self, key: &'static str, default: Vec<T>) -> Vec<T> {
-        let shown = default.iter().map(Setting::show).collect();
-        self.describe_as(key, list_of(&T::schema()), Some(Value::Array(shown)));
-        self.settings(key).unwrap_or(default)
-    }
-
-    fn settings<T: Setting>(&mut self, key: &'static str) -> Option<Vec<T>> {
-        let reading = self.reading;
-        let items = self.items(key)?;
-        Some(
-            items
-                .into_iter()
-                .filter_map(|(path, item)| reading.setting(&path, item))
-                .collect(),
-        )
-    }
-
-    /// A secret that need not be there.
-    pub fn secret(&mut self, key: &'static str) -> Option<Secret> {
-        self.describe_as(key, secret_schema(), None);
-        let value = self.take(key)?;
-        self.reading.secret(&self.at(key), value)
-    }
-
-    /// A secret that must not be in the file itself; `None` if it is absent or has been reported.
-    pub fn outside_secret(&mut self, key: &'static str) -> Option<Secret> {
-        let secret = self.secret(key);
-        match self.written(key) {
-            Some(Value::Object(_)) | None => secret,
-            Some(Value::String(text)) if interpolate::is_reference(text) => secret,
-            Some(_) => {
-                self.violation(
-                    key,
-                    "must not be in the file itself; write ${NAME} for an environment variable, or \
-                     {file: path}",
-                );
-                None
-            }
-        }
-    }
-
     /// The text of a key as it stands in the file, references included.
     pub fn written_text(&self, key: &str) -> Option<&'r str> {
         self.written(key).and_then(Value::as_str)
@@ -352,62 +255,6 @@ impl<'r> Section<'r> {
 
     fn written(&self, key: &str) -> Option<&'r Value> {
         self.fields?.get(key).filter(|value| !value.is_null())
-    }
-
-    /// A list of secrets; absent is empty.
-    pub fn secrets(&mut self, key: &'static str) -> Vec<(String, Secret)> {
-        self.describe_as(key, list_of(&secret_schema()), None);
-        let reading = self.reading;
-        let items = self.items(key).unwrap_or_default();
-        items
-            .into_iter()
-            .filter_map(|(path, item)| reading.secret(&path, item).map(|secret| (path, secret)))
-            .collect()
-    }
-
-    /// A mapping of free names to single values, each with its place.
-    pub fn named<T: Setting>(&mut self, key: &'static str) -> Vec<(String, String, T)> {
-        let path = self.at(key);
-        let schema = json!({ "type": "object", "additionalProperties": T::schema() });
-        self.describe_as(key, schema, None);
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let Value::Object(fields) = value else {
-            self.violation(key, "must be a mapping of names to values");
-            return Vec::new();
-        };
-        fields
-            .iter()
-            .filter_map(|(name, value)| {
-                let path = format!("{path}.{name}");
-                let setting = self.reading.setting(&path, value)?;
-                Some((path, name.clone(), setting))
-            })
-            .collect()
-    }
-
-    /// A mapping of free names to secrets, each with its place.
-    pub fn named_secrets(&mut self, key: &'static str) -> Vec<(String, String, Secret)> {
-        let path = self.at(key);
-        let schema = json!({ "type": "object", "additionalProperties": secret_schema() });
-        self.describe_as(key, schema, None);
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let Value::Object(fields) = value else {
-            self.violation(key, "must be a mapping of names to values");
-            return Vec::new();
-        };
-        fields
-            .iter()
-            .filter_map(|(name, value)| {
-                let path = format!("{path}.{name}");
-                self.reading
-                    .secret(&path, value)
-                    .map(|secret| (path, name.clone(), secret))
-            })
-            .collect()
     }
 
     /// Reports a violation at a place given from the top.
@@ -418,21 +265,6 @@ impl<'r> Section<'r> {
     /// Warns about a place given from the top.
     pub fn warn_at(&self, path: &str, message: impl fmt::Display) {
         self.reading.warn(path, message);
-    }
-
-    fn items(&mut self, key: &'static str) -> Option<Vec<(String, &'r Value)>> {
-        let path = self.at(key);
-        if let Value::Array(items) = self.take(key)? {
-            let numbered = items.iter().enumerate();
-            Some(
-                numbered
-                    .map(|(index, item)| (format!("{path}[{index}]"), item))
-                    .collect(),
-            )
-        } else {
-            self.violation(key, "must be a list");
-            None
-        }
     }
 
     fn describe<T: Setting>(
@@ -474,16 +306,4 @@ impl<'r> Section<'r> {
 
 fn list_of(items: &Value) -> Value {
     json!({ "type": "array", "items": items })
-}
-
-fn secret_schema() -> Value {
-    json!({ "anyOf": [
-        { "type": "string", "minLength": 1 },
-        {
-            "type": "object",
-            "properties": { "file": { "type": "string", "minLength": 1 } },
-            "required": ["file"],
-            "additionalProperties": false
-        }
-    ] })
 }
