@@ -115,7 +115,7 @@ impl Upstream {
             .slot(Commitment::Processed)
             .is_none_or(|known| slot > known)
         {
-            live.fed(now);
+            live.slot_feed.subscription_told(now);
         }
         self.member
             .heard_slot(Commitment::Processed, slot, Duration::ZERO, now);

@@ -6,18 +6,21 @@ pub(super) mod cluster;
 pub(super) mod credibility;
 pub(super) mod diagnosis;
 pub(super) mod discovery;
+pub(super) mod health_log;
 pub(super) mod probe;
 #[cfg(test)]
 mod simulation;
 pub(super) mod slot_look;
 pub(super) mod slot_position;
+mod survey;
 pub(super) mod tracker;
 
 /// The verdict on one upstream. The order is that of preference when none is healthy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     Healthy,
     /// No good probe yet.
+    #[default]
     Unprobed,
     /// Too many slots behind the tip.
     Lagging,

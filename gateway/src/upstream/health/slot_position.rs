@@ -28,7 +28,7 @@ const MEASURED: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// A speed, in slots per 1000 seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::upstream) struct SlotPace(u64);
 
 impl SlotPace {

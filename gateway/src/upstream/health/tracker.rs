@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use perijove_core::{Commitment, Slot, counted};
+use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
@@ -24,6 +24,7 @@ use crate::upstream::health::slot_position::{STILL, STILL_SLOTS, SlotPace, SlotP
 pub use crate::upstream::health::Health;
 pub(in crate::upstream) use crate::upstream::health::{HealthChange, HeightCheck};
 
+mod cause;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +38,7 @@ const LITTLE: u64 = 4;
 /// and earlier if they advance meanwhile, although they may be assumed further back than they are.
 const NEAR: u64 = 5;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "findings that do not depend on each other"
@@ -68,31 +69,6 @@ pub(in crate::upstream) struct Tracker {
     gap: u64,
     implausible: bool,
     wrong_cluster: bool,
-}
-
-impl Default for Tracker {
-    fn default() -> Self {
-        Self {
-            health: Health::Unprobed,
-            stand: SlotPosition::default(),
-            looks: 0,
-            lag: 0,
-            behind: None,
-            moves: SlotPace::NONE,
-            credibility: Credibility::default(),
-            probed: false,
-            failing: false,
-            closed: false,
-            failures_in_row: 0,
-            successes_in_row: 0,
-            last_failure: None,
-            hashes: None,
-            unwell: false,
-            gap: 0,
-            implausible: false,
-            wrong_cluster: false,
-        }
-    }
 }
 
 impl Tracker {
@@ -360,54 +336,5 @@ impl Tracker {
             && stood >= STILL.min(limits.stopped_after)
             && self.moves.slots(stood) >= STILL_SLOTS;
         (soon && behind >= NEAR) || (long && behind >= LITTLE)
-    }
-
-    /// Why it is not healthy, for people.
-    pub(in crate::upstream) fn cause(&self) -> Option<String> {
-        Some(match self.health {
-            Health::Healthy => return None,
-            Health::Unprobed | Health::Failing => {
-                return self.last_failure.as_ref().map(Diagnosis::to_string);
-            }
-            Health::Lagging => format!("{} behind the others", counted(self.lag, "slot")),
-            Health::Unwell => "its getHealth says that it is unhealthy".to_owned(),
-            Health::Stale => format!("{} received but not processed", counted(self.gap, "slot")),
-            Health::Stopped => {
-                format!("its slot has not moved for {} s", self.stood().as_secs())
-            }
-            Health::Suspect => {
-                "its slots have jumped; checking which cluster it belongs to".to_owned()
-            }
-            Health::Implausible => "its block height is not below its slot".to_owned(),
-            Health::WrongCluster => {
-                let hashes = self.hashes.as_deref();
-                hashes
-                    .unwrap_or("its genesis hash is not the cluster's")
-                    .to_owned()
-            }
-        })
-    }
-
-    /// The same in a few characters, where that says more than the state itself.
-    pub(in crate::upstream) fn short_cause(&self) -> Option<String> {
-        match self.health {
-            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.short(),
-            Health::Lagging => Some(counted(self.lag, "slot")),
-            _ => None,
-        }
-    }
-
-    /// What probably helps.
-    pub(in crate::upstream) fn cure(&self) -> Option<&'static str> {
-        Some(match self.health {
-            Health::Healthy => return None,
-            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.cure(),
-            Health::Lagging => "wait for it to catch up; if it never does, is its host too slow?",
-            Health::Unwell | Health::Stale => "look at the node's own log",
-            Health::Stopped => "restart the node",
-            Health::Suspect => "nothing yet; it is asked for its genesis hash",
-            Health::Implausible => "is it a fork or a test validator?",
-            Health::WrongCluster => "correct its URL, or set the right hash in cluster.genesis",
-        })
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use perijove_core::Commitment;
 use tokio::time::{Instant, sleep};
 
+use super::Probe;
+use super::lane::ProbeLane;
 use super::plan::ProbeQuestion;
 use super::round::{ProbeRound, RoundVerdict};
-use super::{Probe, ProbeLane};
 use crate::upstream::health::tracker::Health;
 use crate::upstream::state::breaker::BreakerState;
 

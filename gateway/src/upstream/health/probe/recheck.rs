@@ -6,9 +6,10 @@ use std::time::Duration;
 use perijove_core::Commitment;
 use tokio::time::{Instant, sleep};
 
+use super::Probe;
+use super::lane::ProbeLane;
 use super::plan::ProbeQuestion;
 use super::round::{ProbeAnswer, ProbeRound};
-use super::{Probe, ProbeLane};
 use crate::upstream::health::tracker::Health;
 
 /// Probes in a row of an upstream whose slots have jumped: enough to accept one that does not say

@@ -46,7 +46,7 @@ impl Member {
         }
         drop(stand);
         if new {
-            self.live.freshen(commitment);
+            self.live.slot_feed.heard(commitment);
         }
         self.look(&SlotLook::one(
             SightingSource::Answer,

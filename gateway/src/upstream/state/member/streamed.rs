@@ -14,8 +14,8 @@ use super::{AttemptOutcome, Member};
 use crate::solana::{Class, FaultKind, Penalty, Verdict};
 use crate::upstream::health::diagnosis::cure;
 use crate::upstream::state::breaker::Trial;
-use crate::upstream::state::endpoint_state::InFlightGuard;
 use crate::upstream::state::hold_off::FIRST_STREAM_PAUSE;
+use crate::upstream::state::in_flight::InFlightGuard;
 
 /// A call whose answer streams.
 #[derive(Debug)]

@@ -100,7 +100,7 @@ fn slots_of_live_answers_are_tracked_at_their_commitment() {
     assert_eq!(live.slot(Commitment::Finalized), Some(Slot(70)));
     assert_eq!(live.slot(Commitment::Processed), Some(Slot(70)), "implied");
     assert_eq!(live.stand().seen(Commitment::Processed), None);
-    assert_eq!(live.freshness(Commitment::Finalized), 1);
+    assert_eq!(live.slot_feed.count(Commitment::Finalized), 1);
 }
 
 #[test]

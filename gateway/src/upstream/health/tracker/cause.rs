@@ -1,0 +1,58 @@
+//! Why an upstream is not healthy, for people, and what probably helps.
+
+use perijove_core::counted;
+
+use super::Tracker;
+use crate::upstream::health::Health;
+use crate::upstream::health::diagnosis::Diagnosis;
+
+impl Tracker {
+    /// Why it is not healthy, for people.
+    pub(in crate::upstream) fn cause(&self) -> Option<String> {
+        Some(match self.health {
+            Health::Healthy => return None,
+            Health::Unprobed | Health::Failing => {
+                return self.last_failure.as_ref().map(Diagnosis::to_string);
+            }
+            Health::Lagging => format!("{} behind the others", counted(self.lag, "slot")),
+            Health::Unwell => "its getHealth says that it is unhealthy".to_owned(),
+            Health::Stale => format!("{} received but not processed", counted(self.gap, "slot")),
+            Health::Stopped => {
+                format!("its slot has not moved for {} s", self.stood().as_secs())
+            }
+            Health::Suspect => {
+                "its slots have jumped; checking which cluster it belongs to".to_owned()
+            }
+            Health::Implausible => "its block height is not below its slot".to_owned(),
+            Health::WrongCluster => {
+                let hashes = self.hashes.as_deref();
+                hashes
+                    .unwrap_or("its genesis hash is not the cluster's")
+                    .to_owned()
+            }
+        })
+    }
+
+    /// The same in a few characters, where that says more than the state itself.
+    pub(in crate::upstream) fn short_cause(&self) -> Option<String> {
+        match self.health {
+            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.short(),
+            Health::Lagging => Some(counted(self.lag, "slot")),
+            _ => None,
+        }
+    }
+
+    /// What probably helps.
+    pub(in crate::upstream) fn cure(&self) -> Option<&'static str> {
+        Some(match self.health {
+            Health::Healthy => return None,
+            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.cure(),
+            Health::Lagging => "wait for it to catch up; if it never does, is its host too slow?",
+            Health::Unwell | Health::Stale => "look at the node's own log",
+            Health::Stopped => "restart the node",
+            Health::Suspect => "nothing yet; it is asked for its genesis hash",
+            Health::Implausible => "is it a fork or a test validator?",
+            Health::WrongCluster => "correct its URL, or set the right hash in cluster.genesis",
+        })
+    }
+}
