@@ -18,8 +18,8 @@ use super::requirements::CallRequirements;
 use crate::solana::Capability;
 use crate::upstream::Upstream;
 use crate::upstream::state::breaker::Admission;
-use crate::upstream::state::endpoint_state::InFlightGuard;
 use crate::upstream::state::hold_off::RefusedSubject;
+use crate::upstream::state::in_flight::InFlightGuard;
 use crate::upstream::state::pause::{PauseCause, PauseRemainder};
 
 mod candidate;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use perijove_core::telemetry::seconds;
 use perijove_core::{Commitment, Slot};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::limit::{SpendingRate, UpstreamBudgets};
 use crate::solana::Method;
+use crate::upstream::health::health_log::log_change;
 use crate::upstream::health::slot_position::SlotPosition;
 use crate::upstream::health::tracker::{Health, HealthChange, Tracker};
 use crate::upstream::http1::connection::Http1Connections;
@@ -25,11 +25,14 @@ use crate::upstream::http2::Http2Pool;
 use crate::upstream::selection::score::Score;
 use crate::upstream::state::breaker::Breaker;
 use crate::upstream::state::concurrency::AdaptiveConcurrency;
+use crate::upstream::state::endpoint_identity::EndpointIdentity;
 use crate::upstream::state::errors::RecentErrors;
 use crate::upstream::state::hold_off::HoldOff;
 use crate::upstream::state::ledger_start::LedgerStart;
-use crate::upstream::state::metrics::{Handles, UpstreamMetrics};
+use crate::upstream::state::metrics::UpstreamMetrics;
 use crate::upstream::state::quantile::Latencies;
+use crate::upstream::state::slot_feed::SlotFeed;
+use crate::upstream::state::upstream_series::UpstreamSeries;
 use crate::upstream::transport::endpoint::may_be_http2;
 use crate::upstream::transport::resolve::ResolvedAddresses;
 use crate::upstream::transport::saturation::Saturation;
@@ -37,9 +40,6 @@ use crate::upstream::transport::saturation::Saturation;
 /// Minimum time between two checks of the genesis hash because of answers that are far too old.
 /// Providers keep some answers for hours.
 const ODD_ANSWERS: Duration = Duration::from_mins(1);
-
-/// How long a subscription is relied on after it reported a slot: a few slots.
-const FED: Duration = Duration::from_secs(1);
 
 /// Possible reasons against the upstream. Each bit is written under the lock of its cause.
 #[derive(Clone, Copy)]
@@ -83,35 +83,8 @@ pub struct EndpointState {
     /// may refuse everything, or it answers from far behind where it was.
     pub(in crate::upstream) look_soon: Notify,
     questioned_at: Mutex<Option<Instant>>,
-    /// Counts slots that live answers brought.
-    fresh: [AtomicU64; 3],
-    /// When a subscription last reported a new slot.
-    fed_at: Mutex<Option<Instant>>,
-    pub(in crate::upstream) metrics: Handles,
-}
-
-/// Settings that make it another endpoint when they change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct EndpointIdentity {
-    url: config::UpstreamUrl,
-    tls: config::UpstreamTls,
-    http: config::HttpVersion,
-    connections: usize,
-    connections_ceiling: usize,
-    idle_timeout: Duration,
-}
-
-impl EndpointIdentity {
-    fn of(settings: &config::Upstream) -> Self {
-        Self {
-            url: settings.url.clone(),
-            tls: settings.tls.clone(),
-            http: settings.http,
-            connections: settings.connections,
-            connections_ceiling: settings.connections_ceiling,
-            idle_timeout: settings.idle_timeout,
-        }
-    }
+    pub(in crate::upstream) slot_feed: SlotFeed,
+    pub(in crate::upstream) metrics: UpstreamSeries,
 }
 
 fn http2_of(settings: &config::Upstream) -> Option<Arc<Http2Pool>> {
@@ -139,7 +112,7 @@ impl EndpointState {
         metrics: &UpstreamMetrics,
     ) -> Arc<Self> {
         let start = Instant::now();
-        let handles = metrics.of(&settings.id);
+        let handles = UpstreamSeries::new(metrics, &settings.id);
         let connections = Http1Connections::new(
             settings.connections,
             settings.connections_ceiling,
@@ -180,8 +153,7 @@ impl EndpointState {
             in_question: Notify::new(),
             look_soon: Notify::new(),
             questioned_at: Mutex::default(),
-            fresh: Default::default(),
-            fed_at: Mutex::default(),
+            slot_feed: SlotFeed::default(),
             metrics: handles,
         };
         live.metrics.health(Health::Unprobed);
@@ -300,42 +272,16 @@ impl EndpointState {
         if tracker.stand().slot(Commitment::Processed).is_some() {
             self.metrics.lag(tracker.lag());
         }
-        if let Some(HealthChange { from, to }) = transition {
+        if let Some(change) = transition {
+            let to = change.to;
             self.health.store(to as u8, Ordering::Release);
             self.doubt(UnfitCause::Health, to != Health::Healthy);
             self.metrics.health(to);
             let lasted =
                 now.saturating_duration_since(std::mem::replace(&mut *self.since.lock(), now));
-            self.tell(&tracker, from, to, lasted);
+            log_change(&self.id, &tracker, change, lasted);
         }
         transition
-    }
-
-    /// Logs each change: a warning if it can no longer serve, with what probably helps.
-    fn tell(&self, tracker: &Tracker, from: Health, to: Health, lasted: Duration) {
-        let (upstream, from, lag) = (&self.id, from.label(), tracker.lag());
-        let after_seconds = seconds(lasted);
-        match to {
-            Health::Healthy | Health::Unprobed | Health::Suspect => tracing::info!(
-                upstream,
-                from,
-                to = to.label(),
-                lag,
-                cause = tracker.cause(),
-                after_seconds,
-                "upstream health changed"
-            ),
-            _ => tracing::warn!(
-                upstream,
-                from,
-                to = to.label(),
-                lag,
-                cause = tracker.cause(),
-                cure = tracker.cure(),
-                after_seconds,
-                "upstream health changed"
-            ),
-        }
     }
 
     pub(in crate::upstream) fn is_unwell(&self) -> bool {
@@ -383,31 +329,6 @@ impl EndpointState {
         }
     }
 
-    /// Records that a live answer brought a new slot.
-    pub(in crate::upstream) fn freshen(&self, commitment: Commitment) {
-        if let Some(count) = self.fresh.get(commitment.index()) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// How many new slots live answers have brought.
-    pub(in crate::upstream) fn freshness(&self, commitment: Commitment) -> u64 {
-        self.fresh
-            .get(commitment.index())
-            .map_or(0, |count| count.load(Ordering::Relaxed))
-    }
-
-    /// Records that a subscription reported a new slot.
-    pub(in crate::upstream) fn fed(&self, now: Instant) {
-        *self.fed_at.lock() = Some(now);
-    }
-
-    /// Whether subscriptions report its slots, so that it need not be probed for them.
-    pub(in crate::upstream) fn is_fed(&self, now: Instant) -> bool {
-        let lately = |at: Instant| now.saturating_duration_since(at) < FED;
-        self.fed_at.lock().is_some_and(lately)
-    }
-
     pub(in crate::upstream) fn genesis(&self) -> Option<String> {
         self.genesis.lock().clone()
     }
@@ -444,22 +365,5 @@ impl EndpointState {
             let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
             self.metrics.oldest(oldest);
         }
-    }
-}
-
-/// One call in progress, counted while this lives.
-#[derive(Debug)]
-pub(in crate::upstream) struct InFlightGuard(Arc<EndpointState>);
-
-impl InFlightGuard {
-    pub(in crate::upstream) fn begin(live: &Arc<EndpointState>) -> Self {
-        live.score.begin();
-        Self(Arc::clone(live))
-    }
-}
-
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        self.0.score.end();
     }
 }

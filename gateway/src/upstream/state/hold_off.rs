@@ -6,6 +6,7 @@
 //! None of this means that the upstream is broken, so none of it affects the breaker.
 
 mod broken_streams;
+mod method_memory;
 mod refusals;
 
 use std::collections::HashMap;
@@ -14,28 +15,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::solana::{Capability, Extension, Method};
+use crate::solana::Capability;
+use crate::upstream::state::hold::{Hold, HoldCause};
 use crate::upstream::state::pause::{Pause, PauseBegun, PauseCause, PauseDemand, PauseRemainder};
 
-use broken_streams::BrokenStreams;
 pub(in crate::upstream) use broken_streams::FIRST_PAUSE as FIRST_STREAM_PAUSE;
 use refusals::Refusals;
 pub(in crate::upstream) use refusals::{FIRST_PAUSE, RefusalKind, question};
 
 #[cfg(test)]
 mod tests;
+use method_memory::{LONGEST_NAME, MOST_UNKNOWN, MethodMemory, REFUSAL, is_unknown};
 
-/// How long a learned refusal counts before it is tried again.
-pub(in crate::upstream) const REFUSAL: Duration = Duration::from_mins(10);
-
-/// Maximum number of unknown methods remembered per upstream. Their names come from clients, which
-/// must neither fill the memory nor displace what is known of other methods.
-const MOST_UNKNOWN: usize = 200;
 /// If an upstream refuses this many methods and serves none, it is doubted as a whole.
 const MANY_METHODS: usize = 3;
-/// Longer names cannot be methods.
-pub(in crate::upstream) const LONGEST_NAME: usize = 64;
-
 /// Why a call may be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum RefusedSubject {
@@ -47,73 +40,15 @@ pub(in crate::upstream) enum RefusedSubject {
     MethodClosed,
 }
 
-/// One hold-off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::upstream) struct Hold<'a> {
-    /// `None`: of the whole upstream.
-    pub(in crate::upstream) method: Option<&'a str>,
-    pub(in crate::upstream) cause: HoldCause,
-    /// Until calls are sent again; `None` if the next one is.
-    pub(in crate::upstream) left: Option<Duration>,
-}
-
-/// Why calls of a method, or all calls, are sent elsewhere for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldCause {
-    /// It refuses the gateway's key.
-    Key,
-    /// Too many requests.
-    RateLimited,
-    /// Its credits are used up.
-    Credits,
-    /// It does not serve the method.
-    Closed,
-    /// It refused what others served.
-    Refused,
-    /// It breaks off large answers while they are passed on.
-    BrokenOff,
-}
-
-impl HoldCause {
-    pub const ALL: [Self; 6] = [
-        Self::Key,
-        Self::RateLimited,
-        Self::Credits,
-        Self::Closed,
-        Self::Refused,
-        Self::BrokenOff,
-    ];
-
-    /// The label in `/status`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Key => "key-refused",
-            Self::RateLimited => "rate-limited",
-            Self::Credits => "credits-exhausted",
-            Self::Closed => "method-closed",
-            Self::Refused => "refused-while-others-serve",
-            Self::BrokenOff => "answers-broken-off",
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct HoldOff {
     upstream: Pause,
-    methods: HashMap<Box<str>, MethodMemory>,
+    methods: MethodMemories,
     lacks: Vec<(Capability, Instant)>,
     /// Its refusals of any method, once it seems to refuse everything.
     everything: Refusals,
     /// When the last successful call began.
     served: Option<Instant>,
-}
-
-#[derive(Debug, Default)]
-struct MethodMemory {
-    pause: Pause,
-    closed_at: Option<Instant>,
-    refusals: Refusals,
-    streams: BrokenStreams,
 }
 
 impl HoldOff {
@@ -122,12 +57,7 @@ impl HoldOff {
         self.upstream.left(now).is_none()
             && self.lacks.iter().all(|(_, until)| *until <= now)
             && self.everything.is_clear(now)
-            && self.methods.values().all(|memory| {
-                memory.pause.left(now).is_none()
-                    && !memory.is_closed(now)
-                    && memory.refusals.is_clear(now)
-                    && memory.streams.is_clear(now)
-            })
+            && self.methods.values().all(|memory| memory.is_clear(now))
     }
 
     /// Whether a call should go elsewhere because similar ones were refused. `question` is computed
@@ -153,7 +83,7 @@ impl HoldOff {
         question: u64,
         now: Instant,
     ) -> Option<Duration> {
-        self.memory(method, now)?.streams.note(question, now)
+        self.methods.of(method, now)?.streams.note(question, now)
     }
 
     /// A streamed answer to a call that began at `started` reached its end.
@@ -171,7 +101,7 @@ impl HoldOff {
         refused: RefusalKind,
         now: Instant,
     ) -> Option<Duration> {
-        let pause = self.memory(method, now)?.refusals.note(refused, now)?;
+        let pause = self.methods.of(method, now)?.refusals.note(refused, now)?;
         let closed = self
             .methods
             .values()
@@ -274,10 +204,8 @@ impl HoldOff {
             .into_iter()
             .chain(refused(None, &self.everything))
             .collect();
-        let mut methods: Vec<_> = self.methods.iter().collect();
-        methods.sort_unstable_by_key(|(method, _)| *method);
-        for (method, memory) in methods {
-            let method = Some(&**method);
+        for (method, memory) in self.methods.by_name() {
+            let method = Some(method);
             let closed = memory.closed_at.filter(|_| memory.is_closed(now));
             holds.extend(closed.map(|at| Hold {
                 method,
@@ -329,14 +257,11 @@ impl HoldOff {
 
     /// Methods it is known not to serve, in alphabetical order.
     pub(in crate::upstream) fn closed_methods(&self, now: Instant) -> Vec<String> {
-        let mut closed: Vec<String> = self
-            .methods
-            .iter()
-            .filter(|(_, memory)| memory.is_closed(now) || memory.refusals.closed(now))
-            .map(|(method, _)| method.to_string())
-            .collect();
-        closed.sort_unstable();
+        let closed = self.methods.by_name().into_iter();
         closed
+            .filter(|(_, memory)| memory.is_closed(now) || memory.refusals.closed(now))
+            .map(|(method, _)| method.to_owned())
+            .collect()
     }
 
     /// Whether the upstream as a whole refuses the gateway's key.
@@ -366,7 +291,7 @@ impl HoldOff {
         chance: f64,
         settings: &config::HoldOff,
     ) -> PauseBegun {
-        match self.memory(method, now) {
+        match self.methods.of(method, now) {
             Some(memory) => memory.pause.begin(demand, now, chance, settings),
             None => PauseBegun::default(),
         }
@@ -388,7 +313,7 @@ impl HoldOff {
 
     /// The upstream does not serve this method. Returns whether that is new.
     pub(in crate::upstream) fn close_method(&mut self, method: &str, now: Instant) -> bool {
-        let Some(memory) = self.memory(method, now) else {
+        let Some(memory) = self.methods.of(method, now) else {
             return false;
         };
         let news = !memory.is_closed(now);
@@ -427,7 +352,7 @@ impl HoldOff {
                     streams: memory.streams,
                     ..MethodMemory::default()
                 };
-                self.methods.insert(method.into(), streams);
+                self.methods.insert(method, streams);
             }
         }
         key_taken
@@ -445,43 +370,5 @@ impl HoldOff {
     /// A good answer to a call that needed `capability`.
     pub(in crate::upstream) fn clear_lack(&mut self, capability: Capability) {
         self.lacks.retain(|(lacked, _)| *lacked != capability);
-    }
-
-    /// The memory of a method. Known methods always have one, unknown ones while there is room.
-    fn memory(&mut self, method: &str, now: Instant) -> Option<&mut MethodMemory> {
-        if is_unknown(method) && !self.methods.contains_key(method) {
-            if method.len() > LONGEST_NAME {
-                return None;
-            }
-            if self.unknown() >= MOST_UNKNOWN {
-                self.methods.retain(|_, memory| {
-                    memory.pause.left(now).is_some()
-                        || memory.is_closed(now)
-                        || !memory.refusals.is_clear(now)
-                        || !memory.streams.is_clear(now)
-                });
-            }
-            if self.unknown() >= MOST_UNKNOWN {
-                return None;
-            }
-        }
-        Some(self.methods.entry(method.into()).or_default())
-    }
-
-    /// How many of the remembered methods are unknown ones.
-    fn unknown(&self) -> usize {
-        self.methods.keys().filter(|name| is_unknown(name)).count()
-    }
-}
-
-/// Whether a client may have made this name up.
-pub(in crate::upstream) fn is_unknown(method: &str) -> bool {
-    let known = || !matches!(Extension::of(method), None | Some(Extension::NamedAsRead));
-    Method::from_name(method) == Method::Other && !known()
-}
-
-impl MethodMemory {
-    fn is_closed(&self, now: Instant) -> bool {
-        self.closed_at.is_some_and(|at| now < at + REFUSAL)
     }
 }

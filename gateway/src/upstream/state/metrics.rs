@@ -1,24 +1,9 @@
 //! The metrics of upstreams. Labels are upstream ids, which come from the configuration, and fixed
-//! words; handles are resolved once per upstream because looking one up hashes.
+//! words. One upstream counts on its series ([`super::upstream_series`]).
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use prometheus::proto::MetricFamily;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
-
-use perijove_core::{Commitment, Slot};
-
-use crate::limit::{InClass, LimitMove};
-use crate::solana::{FaultKind, Priority};
-use crate::upstream::health::tracker::Health;
-use crate::upstream::state::hold_off::{Hold, HoldCause};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCIES: [f64; 14] = [
@@ -28,33 +13,33 @@ const LATENCIES: [f64; 14] = [
 /// The metric families, shared by all upstreams.
 #[derive(Clone)]
 pub struct UpstreamMetrics {
-    attempts: IntCounterVec,
-    latency: HistogramVec,
-    forced: IntCounterVec,
-    slot: IntGaugeVec,
-    slot_lag: IntGaugeVec,
-    state: IntGaugeVec,
-    breaker_state: IntGaugeVec,
-    hold_offs: IntCounterVec,
-    holds: IntGaugeVec,
-    exclusions: IntCounterVec,
-    key_refusals: IntCounterVec,
-    connections: IntGaugeVec,
-    connections_opened: IntCounterVec,
-    connections_broken: IntCounterVec,
-    saturated: IntCounterVec,
-    connection_wait: HistogramVec,
-    in_flight: IntGaugeVec,
-    probes: IntCounterVec,
-    probe_time: HistogramVec,
-    connect_time: HistogramVec,
-    hedges: IntCounterVec,
-    budget_left: IntGaugeVec,
-    waiting: IntGaugeVec,
-    budget_ends: GaugeVec,
-    oldest: IntGaugeVec,
-    concurrency: IntGaugeVec,
-    concurrency_moves: IntCounterVec,
+    pub(super) attempts: IntCounterVec,
+    pub(super) latency: HistogramVec,
+    pub(super) forced: IntCounterVec,
+    pub(super) slot: IntGaugeVec,
+    pub(super) slot_lag: IntGaugeVec,
+    pub(super) state: IntGaugeVec,
+    pub(super) breaker_state: IntGaugeVec,
+    pub(super) hold_offs: IntCounterVec,
+    pub(super) holds: IntGaugeVec,
+    pub(super) exclusions: IntCounterVec,
+    pub(super) key_refusals: IntCounterVec,
+    pub(super) connections: IntGaugeVec,
+    pub(super) connections_opened: IntCounterVec,
+    pub(super) connections_broken: IntCounterVec,
+    pub(super) saturated: IntCounterVec,
+    pub(super) connection_wait: HistogramVec,
+    pub(super) in_flight: IntGaugeVec,
+    pub(super) probes: IntCounterVec,
+    pub(super) probe_time: HistogramVec,
+    pub(super) connect_time: HistogramVec,
+    pub(super) hedges: IntCounterVec,
+    pub(super) budget_left: IntGaugeVec,
+    pub(super) waiting: IntGaugeVec,
+    pub(super) budget_ends: GaugeVec,
+    pub(super) oldest: IntGaugeVec,
+    pub(super) concurrency: IntGaugeVec,
+    pub(super) concurrency_moves: IntCounterVec,
 }
 
 impl UpstreamMetrics {
@@ -223,300 +208,5 @@ impl UpstreamMetrics {
                 &one,
             )?,
         })
-    }
-
-    /// The handles of one upstream.
-    pub(in crate::upstream) fn of(&self, id: &str) -> Handles {
-        Handles {
-            id: id.to_owned(),
-            good: self.attempts.with_label_values(&[id, "good"]),
-            latency: self.latency.with_label_values(&[id]),
-            forced: self.forced.with_label_values(&[id]),
-            slots: Default::default(),
-            lag: OnceLock::new(),
-            probe_time: self.probe_time.with_label_values(&[id]),
-            connect_time: self.connect_time.with_label_values(&[id]),
-            hedged: self.hedges.with_label_values(&[id, "started"]),
-            hedge_won: self.hedges.with_label_values(&[id, "won"]),
-            probed: self.probes.with_label_values(&[id, "getSlot", "good"]),
-            states: Health::ALL.map(|health| self.state.with_label_values(&[id, health.label()])),
-            breaker: self.breaker_state.with_label_values(&[id]),
-            method_hold_offs: self.hold_offs.with_label_values(&[id, "method"]),
-            hold_offs: self.hold_offs.with_label_values(&[id, "upstream"]),
-            holds: HoldCause::ALL.map(|cause| self.holds.with_label_values(&[id, cause.label()])),
-            exclusions: self.exclusions.with_label_values(&[id]),
-            key_refusals: self.key_refusals.with_label_values(&[id]),
-            busy: self.connections.with_label_values(&[id, "busy"]),
-            idle: self.connections.with_label_values(&[id, "idle"]),
-            opened: self.connections_opened.with_label_values(&[id]),
-            broken: self.connections_broken.with_label_values(&[id]),
-            saturated: self.saturated.with_label_values(&[id]),
-            connection_wait: self.connection_wait.with_label_values(&[id]),
-            in_flight: self.in_flight.with_label_values(&[id]),
-            concurrency_moves: LimitMove::ALL.map(|reason| {
-                self.concurrency_moves
-                    .with_label_values(&[id, reason.label()])
-            }),
-            waiting: Priority::ALL
-                .map(|class| self.waiting.with_label_values(&[id, class.label()])),
-            families: self.clone(),
-            ended: AtomicBool::new(false),
-        }
-    }
-}
-
-/// Removes the series of one upstream from a family, whatever their other labels.
-fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, id: &str) {
-    for metric in family.collect().iter().flat_map(MetricFamily::get_metric) {
-        let labels: HashMap<&str, &str> = metric
-            .get_label()
-            .iter()
-            .map(|label| (label.name(), label.value()))
-            .collect();
-        if labels.get("upstream") == Some(&id) {
-            // It existed a moment ago; if it is gone since, so much the better.
-            drop(family.remove(&labels));
-        }
-    }
-}
-
-/// The metrics of one upstream.
-pub(in crate::upstream) struct Handles {
-    id: String,
-    families: UpstreamMetrics,
-    /// The upstream is no longer configured: calls in progress create no new series.
-    ended: AtomicBool,
-    pub(in crate::upstream) good: IntCounter,
-    pub(in crate::upstream) latency: Histogram,
-    pub(in crate::upstream) forced: IntCounter,
-    /// Unknown values have no series.
-    slots: [OnceLock<IntGauge>; 3],
-    lag: OnceLock<IntGauge>,
-    pub(in crate::upstream) probe_time: Histogram,
-    pub(in crate::upstream) connect_time: Histogram,
-    pub(in crate::upstream) hedged: IntCounter,
-    pub(in crate::upstream) hedge_won: IntCounter,
-    /// There from the start; counted by [`Handles::probe`].
-    #[expect(dead_code, reason = "keeps the series")]
-    probed: IntCounter,
-    pub(in crate::upstream) states: [IntGauge; Health::ALL.len()],
-    pub(in crate::upstream) breaker: IntGauge,
-    pub(in crate::upstream) hold_offs: IntCounter,
-    pub(in crate::upstream) method_hold_offs: IntCounter,
-    holds: [IntGauge; HoldCause::ALL.len()],
-    pub(in crate::upstream) exclusions: IntCounter,
-    pub(in crate::upstream) key_refusals: IntCounter,
-    pub(in crate::upstream) busy: IntGauge,
-    pub(in crate::upstream) idle: IntGauge,
-    pub(in crate::upstream) opened: IntCounter,
-    pub(in crate::upstream) broken: IntCounter,
-    pub(in crate::upstream) saturated: IntCounter,
-    pub(in crate::upstream) connection_wait: Histogram,
-    pub(in crate::upstream) in_flight: IntGauge,
-    /// In the order of [`LimitMove::ALL`].
-    concurrency_moves: [IntCounter; LimitMove::ALL.len()],
-    /// In the order of [`Priority::ALL`].
-    waiting: [IntGauge; Priority::ALL.len()],
-}
-
-impl Handles {
-    /// What is left of the budget, if there is one, and when it will be used up, if it will.
-    pub(in crate::upstream) fn budget(&self, left: Option<u64>, ends: Option<Duration>) {
-        if let Some(left) = left.filter(|_| !self.ended.load(Ordering::Relaxed)) {
-            let gauge = self.families.budget_left.with_label_values(&[&self.id]);
-            gauge.set(i64::try_from(left).unwrap_or(i64::MAX));
-            let gauge = self.families.budget_ends.with_label_values(&[&self.id]);
-            gauge.set(ends.map_or(f64::INFINITY, |ends| ends.as_secs_f64()));
-        }
-    }
-
-    /// The limit of calls in flight; without a series if there is none.
-    pub(in crate::upstream) fn concurrency_limit(&self, limit: Option<usize>) {
-        let (family, labels) = (&self.families.concurrency, [self.id.as_str()]);
-        match limit.filter(|_| !self.ended.load(Ordering::Relaxed)) {
-            Some(limit) => family
-                .with_label_values(&labels)
-                .set(i64::try_from(limit).unwrap_or(i64::MAX)),
-            // It need not have been there.
-            None => drop(family.remove_label_values(&labels)),
-        }
-    }
-
-    /// It was moved.
-    pub(in crate::upstream) fn concurrency_moved(&self, limit: usize, cause: LimitMove) {
-        self.concurrency_limit(Some(limit));
-        if let Some(moves) = self.concurrency_moves.get(cause as usize) {
-            moves.inc();
-        }
-    }
-
-    /// Calls that wait for a connection.
-    pub(in crate::upstream) fn waiting(&self, classes: &[InClass]) {
-        for (gauge, class) in self.waiting.iter().zip(classes) {
-            gauge.set(i64::try_from(class.waiting).unwrap_or(i64::MAX));
-        }
-    }
-
-    /// A failed attempt. Rare enough to look the counter up.
-    pub(in crate::upstream) fn fault(&self, kind: FaultKind) {
-        self.count(&self.families.attempts, &[&self.id, kind.label()]);
-    }
-
-    pub(in crate::upstream) fn probe(&self, method: &'static str, outcome: &'static str) {
-        self.count(&self.families.probes, &[&self.id, method, outcome]);
-    }
-
-    /// The newest slot it has reported.
-    pub(in crate::upstream) fn slot(&self, commitment: Commitment, slot: Slot) {
-        let Some(gauge) = self.slots.get(commitment.index()) else {
-            return;
-        };
-        if !self.ended.load(Ordering::Relaxed) {
-            let labels = [self.id.as_str(), commitment.label()];
-            let gauge = gauge.get_or_init(|| self.families.slot.with_label_values(&labels));
-            gauge.set(i64::try_from(slot.0).unwrap_or(i64::MAX));
-        }
-    }
-
-    /// How far it is behind; set once it has reported a slot.
-    pub(in crate::upstream) fn lag(&self, slots: u64) {
-        if !self.ended.load(Ordering::Relaxed) {
-            let find = || self.families.slot_lag.with_label_values(&[&self.id]);
-            let gauge = self.lag.get_or_init(find);
-            gauge.set(i64::try_from(slots).unwrap_or(i64::MAX));
-        }
-    }
-
-    /// Where its history begins; without a series until it has reported it.
-    pub(in crate::upstream) fn oldest(&self, slot: i64) {
-        if !self.ended.load(Ordering::Relaxed) {
-            self.families
-                .oldest
-                .with_label_values(&[&self.id])
-                .set(slot);
-        }
-    }
-
-    /// Its hold-offs.
-    pub(in crate::upstream) fn holds(&self, holds: &[Hold<'_>]) {
-        for (gauge, cause) in self.holds.iter().zip(HoldCause::ALL) {
-            let held = holds.iter().filter(|hold| hold.cause == cause).count();
-            gauge.set(i64::try_from(held).unwrap_or(i64::MAX));
-        }
-    }
-
-    fn count(&self, family: &IntCounterVec, labels: &[&str]) {
-        if !self.ended.load(Ordering::Relaxed) {
-            family.with_label_values(labels).inc();
-        }
-    }
-
-    /// Ends the series of this upstream, which is no longer configured.
-    pub(in crate::upstream) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let (families, id) = (&self.families, &self.id);
-        for family in [
-            &families.attempts,
-            &families.forced,
-            &families.hold_offs,
-            &families.exclusions,
-            &families.key_refusals,
-            &families.connections_opened,
-            &families.connections_broken,
-            &families.saturated,
-            &families.probes,
-            &families.hedges,
-            &families.concurrency_moves,
-        ] {
-            remove(family, id);
-        }
-        for family in [
-            &families.slot,
-            &families.slot_lag,
-            &families.state,
-            &families.breaker_state,
-            &families.holds,
-            &families.connections,
-            &families.in_flight,
-            &families.oldest,
-            &families.budget_left,
-            &families.waiting,
-            &families.concurrency,
-        ] {
-            remove(family, id);
-        }
-        remove(&families.latency, id);
-        remove(&families.budget_ends, id);
-        remove(&families.connection_wait, id);
-        remove(&families.probe_time, id);
-        remove(&families.connect_time, id);
-    }
-
-    pub(in crate::upstream) fn health(&self, health: Health) {
-        for (gauge, state) in self.states.iter().zip(Health::ALL) {
-            gauge.set(i64::from(state == health));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn holds_are_told_by_cause_and_gone_when_they_are_over() {
-        let metrics = UpstreamMetrics::register(&Registry::new()).unwrap();
-        let handles = metrics.of("one");
-        let told = || {
-            HoldCause::ALL.map(|cause| {
-                let gauge = metrics.holds.with_label_values(&["one", cause.label()]);
-                gauge.get()
-            })
-        };
-        let hold = |method, cause| Hold {
-            method,
-            cause,
-            left: None,
-        };
-        handles.holds(&[
-            hold(None, HoldCause::Credits),
-            hold(Some("getBlock"), HoldCause::RateLimited),
-            hold(Some("getSlot"), HoldCause::RateLimited),
-        ]);
-        assert_eq!(told(), [0, 2, 1, 0, 0, 0]);
-        handles.holds(&[]);
-        assert_eq!(told(), [0; 6]);
-    }
-
-    #[test]
-    fn the_series_of_an_upstream_end_with_it_and_do_not_come_back() {
-        let registry = Registry::new();
-        let metrics = UpstreamMetrics::register(&registry).unwrap();
-        let (one, other) = (metrics.of("one"), metrics.of("other"));
-        let count_all = |handles: &Handles| {
-            handles.fault(FaultKind::Reset);
-            handles.probe("getSlot", "good");
-            handles.health(Health::Healthy);
-            handles.slot(Commitment::Processed, Slot(5));
-            handles.lag(0);
-            handles.holds(&[]);
-        };
-        count_all(&one);
-        count_all(&other);
-        let series = |id: &str| -> usize {
-            let families = registry.gather();
-            let all = families.iter().flat_map(MetricFamily::get_metric);
-            all.filter(|metric| metric.get_label().iter().any(|label| label.value() == id))
-                .count()
-        };
-        let before = series("other");
-        assert!(before > 10);
-        assert_eq!(series("one"), before);
-        one.end();
-        assert_eq!(series("one"), 0);
-        // A call that was under way ends late.
-        count_all(&one);
-        assert_eq!(series("one"), 0);
-        assert_eq!(series("other"), before);
     }
 }

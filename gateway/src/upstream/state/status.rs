@@ -1,22 +1,24 @@
 //! State of the upstreams for `/status`. Contains no secret: of a URL only the origin.
 
+mod hold_status;
+mod unfit_reason;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use perijove_core::{Commitment, Slot};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::limit::InClass;
-use crate::solana::{FaultKind, Priority};
+use crate::solana::Priority;
 use crate::upstream::health::cluster::ObservedCluster;
-use crate::upstream::health::diagnosis::{Diagnosis, cure};
+use crate::upstream::health::diagnosis::cure;
 use crate::upstream::state::concurrency::ConcurrencyStatus;
-use crate::upstream::state::errors::RecentErrors;
-use crate::upstream::state::hold_off::{Hold, HoldCause, is_unknown};
 use crate::upstream::state::upstream_policy::UpstreamPolicy;
-use crate::upstream::{BreakerState, EndpointState, Health, Upstream};
+use crate::upstream::{BreakerState, Health, Upstream};
+use hold_status::HoldStatus;
+use unfit_reason::{ErrorStatus, HoldsAndErrors, saturation};
 
 /// All upstreams.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -134,75 +136,6 @@ impl BudgetStatus {
     }
 }
 
-/// An error of an upstream.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ErrorStatus {
-    pub method: String,
-    pub fault: &'static str,
-    pub http_status: Option<u16>,
-    pub seconds_ago: u64,
-}
-
-/// A hold-off.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HoldStatus {
-    /// `None`: all of them.
-    pub method: Option<String>,
-    pub cause: &'static str,
-    /// Its last error for such a call.
-    pub fault: Option<&'static str>,
-    pub http_status: Option<u16>,
-    /// Since when it has been answering like that.
-    pub since_seconds: Option<u64>,
-    /// Until a call is sent again; `None` if the next one is.
-    pub seconds_left: Option<u64>,
-    /// It does not refuse the method: others are faster.
-    #[serde(skip)]
-    slow: bool,
-    /// It breaks off its answers.
-    #[serde(skip)]
-    broken_off: bool,
-    /// Nor does it here: its answers are old.
-    #[serde(skip)]
-    late: bool,
-}
-
-impl HoldStatus {
-    fn of(hold: &Hold<'_>, errors: &RecentErrors, now: Instant) -> Self {
-        let error = match hold.method {
-            Some(method) => errors.of(method),
-            None => errors.last().map(|(_, error)| error),
-        };
-        let since = error.map(|error| now.saturating_duration_since(error.since));
-        Self {
-            method: hold.method.map(str::to_owned),
-            cause: hold.cause.label(),
-            fault: error.map(|error| error.kind.label()),
-            http_status: error.and_then(|error| error.status),
-            since_seconds: since.map(|since| since.as_secs()),
-            seconds_left: hold.left.map(|left| left.as_secs()),
-            slow: hold.cause == HoldCause::Refused
-                && error.is_none_or(|error| error.kind.is_timeout()),
-            broken_off: hold.cause == HoldCause::BrokenOff,
-            late: hold.cause == HoldCause::Refused
-                && error.is_some_and(|error| error.kind == FaultKind::BehindTip),
-        }
-    }
-
-    /// In a few words.
-    fn summary(&self) -> String {
-        let status = self.http_status.filter(|status| *status != 200);
-        let detail = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
-        match &self.method {
-            None => format!("{}{detail}", self.cause),
-            Some(method) if self.slow => format!("slow at {method}"),
-            Some(method) if self.broken_off => format!("breaks off {method}"),
-            Some(method) if self.late => format!("behind at {method}"),
-            Some(method) => format!("refuses {method}{detail}"),
-        }
-    }
-}
-
 impl PoolStatus {
     pub(in crate::upstream) fn of(
         upstreams: &[Arc<Upstream>],
@@ -221,161 +154,8 @@ impl PoolStatus {
     }
 }
 
-/// The cure if the gateway itself holds back.
-const RAISE_BUDGET: &str = "raise its `budget`, or add an upstream";
-
 /// Why an upstream still counts as failing.
 const RECOVERING: &str = "its probes succeed again, but not yet enough of them in a row";
-
-/// The hold-offs of an upstream, and its last errors.
-struct HoldsAndErrors {
-    holds: Vec<HoldStatus>,
-    last_error: Option<ErrorStatus>,
-    last_kind: Option<FaultKind>,
-    /// The cause of the first of `holds`.
-    hold: Option<HoldCause>,
-    resting: Option<Duration>,
-    key_refused: bool,
-    closed_methods: Vec<String>,
-}
-
-/// What speaks against an upstream whose probes are good.
-struct UnfitReason {
-    cause: String,
-    cure: &'static str,
-}
-
-impl HoldsAndErrors {
-    fn of(live: &EndpointState, now: Instant) -> Self {
-        let hold_off = live.hold_off.lock();
-        let errors = live.errors.lock();
-        // Refusing a method that a client has made up says nothing about the upstream.
-        let made_up = |hold: &Hold<'_>| {
-            hold.cause == HoldCause::Closed && hold.method.is_some_and(is_unknown)
-        };
-        let mut holds = hold_off.holds(now);
-        holds.retain(|hold| !made_up(hold));
-        Self {
-            holds: holds
-                .iter()
-                .map(|hold| HoldStatus::of(hold, &errors, now))
-                .collect(),
-            last_kind: errors.last().map(|(_, error)| error.kind),
-            hold: holds.first().map(|hold| hold.cause),
-            last_error: errors.last().map(|(method, error)| ErrorStatus {
-                method: method.to_owned(),
-                fault: error.kind.label(),
-                http_status: error.status,
-                seconds_ago: now.saturating_duration_since(error.at).as_secs(),
-            }),
-            resting: hold_off.resting(now),
-            key_refused: hold_off.refuses_key(now),
-            closed_methods: hold_off.closed_methods(now),
-        }
-    }
-
-    /// The state of an otherwise healthy upstream.
-    fn state(&self, saturated: bool, spent: bool) -> String {
-        match self.holds.first() {
-            Some(hold) => hold.summary(),
-            None if spent => "budget spent".to_owned(),
-            None if saturated => "saturated".to_owned(),
-            None => Health::Healthy.label().to_owned(),
-        }
-    }
-
-    /// Its last error, and what helps against that.
-    fn last(&self) -> Option<UnfitReason> {
-        let (error, kind) = (self.last_error.as_ref()?, self.last_kind?);
-        Some(UnfitReason {
-            cause: Diagnosis::of(kind, error.http_status)
-                .on(&error.method)
-                .to_string(),
-            cure: cure(kind),
-        })
-    }
-
-    /// Why its breaker does not let calls through.
-    fn broken(&self) -> UnfitReason {
-        let UnfitReason { cause, cure } = self.last().unwrap_or_else(|| UnfitReason {
-            cause: "not recorded".to_owned(),
-            cure: "wait for its trial calls",
-        });
-        UnfitReason {
-            cause: format!("too many calls failed; the last error was {cause}"),
-            cure,
-        }
-    }
-
-    /// Why calls are kept from it for a while.
-    fn held(&self) -> Option<UnfitReason> {
-        let (hold, cause) = (self.holds.first()?, self.hold?);
-        let what = hold.method.as_deref().unwrap_or("all calls");
-        let status = hold.http_status.filter(|status| *status != 200);
-        let with = status.map_or_else(String::new, |status| format!(" with HTTP {status}"));
-        let (says, cure) = match cause {
-            HoldCause::Key => (
-                "refuses the gateway's key for",
-                cure(FaultKind::Unauthorized),
-            ),
-            HoldCause::RateLimited => ("limits the rate of", cure(FaultKind::RateLimited)),
-            HoldCause::Credits => {
-                let cure = cure(FaultKind::CreditsExhausted);
-                ("has no credits left for", cure)
-            }
-            HoldCause::Closed => ("does not serve", cure(FaultKind::MethodDisabled)),
-            HoldCause::Refused if hold.slow => (
-                "is slower than others at",
-                cure(FaultKind::FirstByteTimeout),
-            ),
-            HoldCause::BrokenOff => ("breaks off large answers to", cure(FaultKind::Truncated)),
-            HoldCause::Refused => {
-                let last = self.last();
-                let cure = last.map_or("see last_error", |last| last.cure);
-                ("refuses what others serve:", cure)
-            }
-        };
-        let cause = format!("it {says} {what}{with}");
-        Some(UnfitReason { cause, cure })
-    }
-
-    /// What keeps calls from an upstream whose probes are good.
-    fn reason(
-        &self,
-        breaker: BreakerState,
-        saturated: Option<UnfitReason>,
-        spent: bool,
-    ) -> Option<UnfitReason> {
-        if breaker != BreakerState::Closed {
-            return Some(self.broken());
-        }
-        let spent = || {
-            spent.then(|| UnfitReason {
-                cause: "its `budget` is spent for now".to_owned(),
-                cure: RAISE_BUDGET,
-            })
-        };
-        self.held().or_else(spent).or(saturated)
-    }
-}
-
-/// Why calls wait for it.
-fn saturation(concurrency: Option<ConcurrencyStatus>) -> UnfitReason {
-    let limited = concurrency.filter(|one| one.limit < one.ceiling);
-    limited.map_or_else(
-        || UnfitReason {
-            cause: "calls wait because all connections to it are in use".to_owned(),
-            cure: cure(FaultKind::Saturated),
-        },
-        |one| UnfitReason {
-            cause: format!(
-                "calls wait because it serves no more than {} well at once",
-                one.limit
-            ),
-            cure: "add an upstream, or give it more resources",
-        },
-    )
-}
 
 /// A state of health with the short form of its cause.
 fn because(health: Health, short: Option<&str>) -> String {
