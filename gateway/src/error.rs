@@ -120,7 +120,7 @@ pub enum Rejection {
     Saturated,
     /// An upstream's plain HTTP answer, if all that could be asked refuse the call.
     #[error("the upstream answered HTTP {}: {}", .0.status, .0.excerpt())]
-    Refused(Page),
+    Refused(RefusedPage),
     /// A price is requested for no token, for too many, or for something that is not a token.
     #[error(transparent)]
     Ids(#[from] IdsFault),
@@ -153,26 +153,9 @@ pub enum Rejection {
     AnswerLost,
 }
 
-/// An answer that is not JSON-RPC.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    pub status: u16,
-    pub content_type: &'static str,
-    /// Its beginning, at most 512 bytes.
-    pub body: Bytes,
-}
-
-impl Page {
-    /// Its beginning, for an error message.
-    fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        text.trim().chars().take(200).collect()
-    }
-}
-
 impl Rejection {
     /// The body that answers a single call unchanged, instead of a JSON-RPC error.
-    pub fn page(&self) -> Option<&Page> {
+    pub fn page(&self) -> Option<&RefusedPage> {
         match self {
             Self::Refused(page) => Some(page),
             _ => None,
@@ -363,75 +346,6 @@ pub const JSON: &str = "application/json; charset=utf-8";
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_a_whole_number_of_seconds_that_every_client_honours() {
-        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (7_200_000, 119)] {
-            let rejection = Rejection::RateLimited {
-                retry_after: Duration::from_millis(millis),
-            };
-            assert_eq!(rejection.retry_after(), Some(seconds), "{millis} ms");
-        }
-    }
-
-    #[test]
-    fn no_upstream_is_an_agave_error_inside_a_200() {
-        let none = Rejection::NoUpstream {
-            reason: "none configured",
-        };
-        for (rejection, said) in [(none, "unhealthy"), (Rejection::Saturated, "connections")] {
-            let (body, content_type) = rejection.body(&Id::null());
-            assert_eq!(rejection.status(), 200);
-            assert_eq!(content_type, JSON);
-            let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(value["error"]["code"], -32005);
-            assert!(value["error"]["message"].as_str().unwrap().contains(said));
-            assert!(value["error"]["data"]["numSlotsBehind"].is_null());
-            assert!(
-                value["error"]["data"]
-                    .as_object()
-                    .unwrap()
-                    .contains_key("numSlotsBehind")
-            );
-        }
-    }
-
-    #[test]
-    fn plain_refusals_are_agaves_texts() {
-        let (body, content_type) = Rejection::HttpMethod.body(&Id::null());
-        assert_eq!(
-            body,
-            "Used HTTP Method is not allowed. POST or OPTIONS is required\n".as_bytes()
-        );
-        assert_eq!(content_type, TEXT);
-    }
-
-    #[test]
-    fn what_is_too_large_says_so_in_agaves_words_and_names_the_limit() {
-        for (rejection, limit) in [
-            (
-                Rejection::BodyTooLarge { limit: 65_536 },
-                "65536 bytes (limits.max_body)",
-            ),
-            (
-                Rejection::TooManyCalls { calls: 6, limit: 5 },
-                "holds 6 calls, at most 5 are allowed (max_batch)",
-            ),
-            (
-                Rejection::OverBurst { calls: 6, burst: 5 },
-                "counts as 6 calls, and your plan allows 5 at once (its burst)",
-            ),
-        ] {
-            let (body, content_type) = rejection.body(&Id::null());
-            let body = String::from_utf8(body.to_vec()).unwrap();
-            assert_eq!((rejection.status(), content_type), (413, TEXT), "{body}");
-            assert!(
-                body.starts_with("request body size exceeds allowed maximum: "),
-                "{body}"
-            );
-            assert!(body.trim_end().ends_with(limit), "{body}");
-        }
-    }
-}
+mod refused_page;
+mod tests;
+pub use refused_page::RefusedPage;

@@ -2,21 +2,24 @@
 //! in: serves new ones soon after their files change, keeps the old ones while the new ones cannot be
 //! used, and warns before one expires.
 
+mod metrics;
+mod tls_content;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use perijove_core::telemetry::json;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::Registry;
 use tokio::time::{Instant, sleep};
 
 use super::addresses::ListenAddresses;
 use super::start_error::StartError;
 use super::wall_clock::system_time;
-use crate::config::{
-    self, ClientAuthorities, Config, Files, Identity, IdentityFault, TlsListener, Watch,
-};
-use crate::edge::{CertificateStatus, GatewayStatus, ServedTls, TlsListeners, TlsSetup};
+use crate::config::{self, ClientAuthorities, Config, Files, TlsListener, Watch};
+use crate::edge::{CertificateStatus, GatewayStatus, ServedTls, TlsListeners};
+use metrics::CertificateMetrics;
+use tls_content::{TlsContent, look, read};
 
 /// How often the files are checked where change events are missing: for a link further up in the
 /// path, or on a file system without such events.
@@ -51,49 +54,6 @@ struct TlsOutlet {
     address: SocketAddr,
     http2: bool,
     served: Arc<ServedTls>,
-}
-
-/// What was read from the files.
-struct TlsContent {
-    identity: Identity,
-    clients: Option<ClientAuthorities>,
-}
-
-#[derive(Clone, Debug)]
-struct CertificateMetrics {
-    expiry: IntGaugeVec,
-    renewals: IntCounterVec,
-    fresh: IntGaugeVec,
-}
-
-impl CertificateMetrics {
-    fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let gauge = |name, text| -> prometheus::Result<IntGaugeVec> {
-            let gauge = IntGaugeVec::new(Opts::new(name, text), &["listener"])?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let renewals = IntCounterVec::new(
-            Opts::new(
-                "perijove_tls_certificate_renewals_total",
-                "Changes of a listener's certificate files, by outcome: served or refused",
-            ),
-            &["listener", "outcome"],
-        )?;
-        registry.register(Box::new(renewals.clone()))?;
-        Ok(Self {
-            expiry: gauge(
-                "perijove_tls_certificate_expiry_timestamp_seconds",
-                "When the certificate that a listener serves expires, in seconds since 1970",
-            )?,
-            fresh: gauge(
-                "perijove_tls_certificate_last_renewal_successful",
-                "1 while a listener serves the certificate in its files, 0 after a change that was \
-                 refused",
-            )?,
-            renewals,
-        })
-    }
 }
 
 impl Certificates {
@@ -340,43 +300,6 @@ impl ListenerCertificate {
             problems,
         }
     }
-}
-
-impl TlsContent {
-    fn setup(&self, settings: &TlsListener, http2: bool) -> Result<TlsSetup, Vec<String>> {
-        let clients = self.clients.as_ref();
-        let clients = clients.map(|clients| clients.verifier(settings.client_auth));
-        Ok(TlsSetup {
-            certified: self.identity.certified(),
-            clients: clients.transpose().map_err(|fault| vec![fault])?,
-            http2,
-        })
-    }
-}
-
-fn look(settings: &TlsListener) -> Files {
-    let own = [&settings.certificate, &settings.key];
-    Files::look_at(own.into_iter().chain(&settings.client_ca))
-}
-
-fn read(settings: &TlsListener) -> Result<TlsContent, Vec<String>> {
-    let text = |file: &std::path::Path| {
-        perijove_core::settings::read_text(file)
-            .map_err(|error| vec![format!("cannot read {}: {error}", file.display())])
-    };
-    let (certificate, key) = (text(&settings.certificate)?, text(&settings.key)?);
-    let identity = Identity::parse((&settings.certificate, &certificate), (&settings.key, &key));
-    let message = |fault: IdentityFault| format!("{}: {}", fault.key, fault.message);
-    let identity =
-        identity.map_err(|faults| faults.into_iter().map(message).collect::<Vec<_>>())?;
-    let clients = settings.client_ca.as_deref().map(|file| {
-        let parsed = ClientAuthorities::parse(file, &text(file)?);
-        parsed.map_err(|fault| vec![format!("client_ca: {fault}")])
-    });
-    Ok(TlsContent {
-        identity,
-        clients: clients.transpose()?,
-    })
 }
 
 fn unix(time: SystemTime) -> i64 {

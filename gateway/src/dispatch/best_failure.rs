@@ -8,7 +8,7 @@ use perijove_core::Slot;
 use super::delivered::Delivered;
 use super::operation::{AnswerRank, LastResort, NoAnswer, Operation};
 use super::peer::ChosenPeer;
-use crate::error::{Page, Rejection};
+use crate::error::{RefusedPage, Rejection};
 use crate::solana::{FaultKind, Idempotency, Penalty, Verdict};
 use crate::upstream::Paused;
 
@@ -23,7 +23,7 @@ const STALE: AnswerRank = AnswerRank::Old(0);
 pub(super) struct BestFailure<Answer, Peer> {
     best: Option<BestAnswer<Answer, Peer>>,
     /// The first refusal in HTTP alone.
-    refused: Option<(Page, AnsweredBy<Peer>)>,
+    refused: Option<(RefusedPage, AnsweredBy<Peer>)>,
     /// The slot of the newest good but stale answer.
     stale_at: Option<Slot>,
     /// The shortest pause requested, if any upstream limited the gateway's rate.
@@ -51,7 +51,7 @@ struct BestAnswer<Answer, Peer> {
 #[derive(Debug)]
 pub(super) struct FailureAnswer<Answer> {
     pub(super) answer: Option<Answer>,
-    pub(super) page: Option<Page>,
+    pub(super) page: Option<RefusedPage>,
 }
 
 /// What an operation makes of a bad answer.

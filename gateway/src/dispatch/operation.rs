@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::peer::{Choices, ChosenPeer};
-use crate::error::{Page, Rejection};
+use crate::error::{RefusedPage, Rejection};
 use crate::limit::PermitRequest;
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::trace::span;
@@ -69,7 +69,7 @@ pub(super) enum JudgedAttempt<Answer, Freshness> {
         verdict: Verdict,
         answer: Option<Answer>,
         /// What came in HTTP alone, where that may be meant for the client.
-        page: Option<Page>,
+        page: Option<RefusedPage>,
     },
 }
 

@@ -11,7 +11,7 @@ use super::response::{
 };
 use super::tee::Tee;
 use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
-use crate::error::{JSON, Page, Rejection};
+use crate::error::{JSON, RefusedPage, Rejection};
 use crate::jsonrpc::{Id, Splicer};
 use crate::upstream;
 
@@ -23,7 +23,7 @@ pub(super) struct CallReply {
     pub status: u16,
     pub retry_after: Option<u64>,
     /// The body that replaces it if it is the whole response, unchanged.
-    pub page: Option<Box<Page>>,
+    pub page: Option<Box<RefusedPage>>,
     /// The call was not a pure read, and was sent to an upstream.
     pub wrote: bool,
     pub method: &'static str,

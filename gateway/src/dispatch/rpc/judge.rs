@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::answer_payload::{AnswerPayload, JudgedCall};
 use super::withheld::withheld;
 use crate::dispatch::operation::JudgedAttempt;
-use crate::error::{Page, TEXT};
+use crate::error::{RefusedPage, TEXT};
 use crate::jsonrpc::{Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind};
 use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
 use crate::upstream::{
@@ -194,10 +194,14 @@ fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> Ju
 }
 
 /// A refusal by HTTP status alone.
-fn page(status: u16, hints: &ReplyHints, malformed: Option<&MalformedAnswer>) -> Option<Page> {
+fn page(
+    status: u16,
+    hints: &ReplyHints,
+    malformed: Option<&MalformedAnswer>,
+) -> Option<RefusedPage> {
     malformed
         .filter(|_| (400..500).contains(&status))
-        .map(|malformed| Page {
+        .map(|malformed| RefusedPage {
             status,
             content_type: hints.content_type.unwrap_or(TEXT),
             body: malformed.excerpt.clone(),

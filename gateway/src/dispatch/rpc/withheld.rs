@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::answer_payload::{AnswerPayload, JudgedCall};
 use crate::config;
 use crate::dispatch::operation::JudgedAttempt;
-use crate::error::{Page, TEXT};
+use crate::error::{RefusedPage, TEXT};
 use crate::jsonrpc::{Answer, ErrorObject};
 
 /// Longer pages are truncated when read, perhaps within a key, and are not passed on.
@@ -43,14 +43,14 @@ pub(super) fn withheld(judged: JudgedCall, upstream: &config::Upstream) -> Judge
     }
 }
 
-fn withheld_page(page: Page, upstream: &config::Upstream) -> Page {
+fn withheld_page(page: RefusedPage, upstream: &config::Upstream) -> RefusedPage {
     let is_text = page.content_type.starts_with("text/plain") || page.content_type.contains("json");
     let is_whole = page.body.len() < LONGEST_PAGE;
     if is_text && is_whole && !is_betrayed(&page.body, upstream, |part| part.len() >= LEAST) {
         return page;
     }
     let text = format!("The upstream answered HTTP {} to this call.\n", page.status);
-    Page {
+    RefusedPage {
         status: page.status,
         content_type: TEXT,
         body: Bytes::from(text),

@@ -117,10 +117,10 @@ fn fault(error: &RpcError, status: u16, outcome: &str) -> AskFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Page, Rejection};
+    use crate::error::{RefusedPage, Rejection};
 
     fn refused_with(status: u16) -> Rejection {
-        Rejection::Refused(Page {
+        Rejection::Refused(RefusedPage {
             status,
             content_type: "text/plain",
             body: Bytes::from_static(b"no"),

@@ -4,7 +4,7 @@ use perijove_core::Secret;
 use super::{LONGEST_PAGE, withheld_error, withheld_page};
 use crate::config::Upstream;
 use crate::dispatch::AnswerPayload;
-use crate::error::{Page, TEXT};
+use crate::error::{RefusedPage, TEXT};
 use crate::jsonrpc::Answer;
 use crate::upstream::testing;
 
@@ -17,7 +17,7 @@ fn upstream() -> Upstream {
 }
 
 fn passes(body: &str, content_type: &'static str) -> bool {
-    let page = Page {
+    let page = RefusedPage {
         status: 404,
         content_type,
         body: Bytes::from(body.to_owned()),

@@ -1,0 +1,51 @@
+//! What is read from the files of a certificate.
+
+use crate::config::{ClientAuthorities, Files, Identity, IdentityFault, TlsListener};
+use crate::edge::TlsSetup;
+
+/// What was read from the files.
+pub(super) struct TlsContent {
+    pub(super) identity: Identity,
+    pub(super) clients: Option<ClientAuthorities>,
+}
+
+impl TlsContent {
+    pub(super) fn setup(
+        &self,
+        settings: &TlsListener,
+        http2: bool,
+    ) -> Result<TlsSetup, Vec<String>> {
+        let clients = self.clients.as_ref();
+        let clients = clients.map(|clients| clients.verifier(settings.client_auth));
+        Ok(TlsSetup {
+            certified: self.identity.certified(),
+            clients: clients.transpose().map_err(|fault| vec![fault])?,
+            http2,
+        })
+    }
+}
+
+pub(super) fn look(settings: &TlsListener) -> Files {
+    let own = [&settings.certificate, &settings.key];
+    Files::look_at(own.into_iter().chain(&settings.client_ca))
+}
+
+pub(super) fn read(settings: &TlsListener) -> Result<TlsContent, Vec<String>> {
+    let text = |file: &std::path::Path| {
+        perijove_core::settings::read_text(file)
+            .map_err(|error| vec![format!("cannot read {}: {error}", file.display())])
+    };
+    let (certificate, key) = (text(&settings.certificate)?, text(&settings.key)?);
+    let identity = Identity::parse((&settings.certificate, &certificate), (&settings.key, &key));
+    let message = |fault: IdentityFault| format!("{}: {}", fault.key, fault.message);
+    let identity =
+        identity.map_err(|faults| faults.into_iter().map(message).collect::<Vec<_>>())?;
+    let clients = settings.client_ca.as_deref().map(|file| {
+        let parsed = ClientAuthorities::parse(file, &text(file)?);
+        parsed.map_err(|fault| vec![format!("client_ca: {fault}")])
+    });
+    Ok(TlsContent {
+        identity,
+        clients: clients.transpose()?,
+    })
+}
