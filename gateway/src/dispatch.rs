@@ -29,6 +29,6 @@ pub use delivered::Delivered;
 pub use jupiter::{JupiterAnswer, JupiterCall, JupiterJudge, SingleAttempt, SingleResult};
 pub use metrics::DispatchMetrics;
 pub use request::Dispatch;
-pub use rpc::{AnswerPayload, Floors, ReadSession, RpcCall, RpcMemory, ShownHeads, ToldHeads};
+pub use rpc::{AnswerNotes, AnswerPayload, CallSummary, Floors, ReadSession, RpcCall, RpcMemory, ShownHeads, ToldHeads};
 pub use settings::Settings;
 pub use state::DispatchState;

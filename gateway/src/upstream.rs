@@ -53,7 +53,7 @@ pub use api::{
 pub use client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 pub use client::request::ApiRequest;
 pub use client::stream::{CHUNK, UpstreamBodyStream};
-pub use client::{ReplyTo, RpcRequest, WireRequest};
+pub use client::{ReplyTo, RpcReply, RpcRequest, WireRequest};
 pub use health::tracker::Health;
 pub use selection::attempt::attempt;
 pub use selection::pool::{Pool, PoolError, SharedParts};

@@ -142,7 +142,7 @@ pub(super) fn span_of<O: Operation>(
         number: reason.number,
         hedge: reason.hedge,
     };
-    span::attempt(dispatch.span, attempt, dispatch.operation.method())
+    span::attempt(dispatch.span, attempt, dispatch.operation.procedure())
 }
 
 impl<R: WireRequest, C> FinishedAttempt<R, C> {

@@ -8,9 +8,7 @@ use perijove_core::Slot;
 
 use super::attempt_record::{AttemptRecord, EMPTY, GOOD};
 use super::peer::Peer;
-use super::rpc::ToldHeads;
 use crate::solana::FaultKind;
-use crate::upstream::Upstream;
 
 /// Maximum number in one line: a batch may have thousands of calls, and a call that waits for a
 /// connection goes round until it has one.
@@ -18,7 +16,7 @@ const MOST: usize = 32;
 
 /// How the answer came about, for logs, headers and metrics.
 #[derive(Debug)]
-pub struct AttemptSummary<Peer = Upstream> {
+pub struct AttemptSummary<Peer, Notes> {
     pub attempts: u32,
     pub hedged: bool,
     /// The upstream of the delivered answer.
@@ -28,8 +26,6 @@ pub struct AttemptSummary<Peer = Upstream> {
     /// The slot that upstream was known to have reached before it was asked, at the call's
     /// commitment.
     pub reached: Option<Slot>,
-    /// What the delivered answer shows its client of the head of the chain.
-    pub told_heads: ToldHeads,
     /// The last fault.
     pub fault: Option<FaultKind>,
     /// Attempts that did not give the delivered answer.
@@ -39,13 +35,12 @@ pub struct AttemptSummary<Peer = Upstream> {
     /// Why some good answer was not delivered at once; of the one that is delivered for want of a
     /// better.
     pub doubt: Option<FaultKind>,
-    /// It says that there is nothing, and no upstream with more history has confirmed that: not to
-    /// be kept.
-    pub unproven: bool,
+    /// What the operation notes of the delivered answer.
+    pub notes: Notes,
 }
 
 /// By hand, because the derived one would ask for an upstream that has a default.
-impl<Peer> Default for AttemptSummary<Peer> {
+impl<Peer, Notes: Default> Default for AttemptSummary<Peer, Notes> {
     fn default() -> Self {
         Self {
             attempts: 0,
@@ -53,24 +48,12 @@ impl<Peer> Default for AttemptSummary<Peer> {
             upstream: None,
             failed_over_from: None,
             reached: None,
-            told_heads: ToldHeads::default(),
             fault: None,
             others: Vec::new(),
             won: None,
             doubt: None,
-            unproven: false,
+            notes: Notes::default(),
         }
-    }
-}
-
-impl<Peer> AttemptSummary<Peer> {
-    /// Whether the answer may be kept for others.
-    pub fn may_be_kept(&self) -> bool {
-        let in_doubt = matches!(
-            self.doubt,
-            Some(FaultKind::BehindTip | FaultKind::SlotInDoubt)
-        );
-        !self.unproven && !in_doubt
     }
 }
 
@@ -78,7 +61,7 @@ impl<Peer> AttemptSummary<Peer> {
     private_bounds,
     reason = "what an upstream is to its attempts is for dispatch to know"
 )]
-impl<P: Peer> AttemptSummary<P> {
+impl<P: Peer, Notes> AttemptSummary<P, Notes> {
     /// Records an attempt whose answer is not delivered. Of the delivered one only number and
     /// duration are kept, which costs nothing: most calls have no other attempt.
     pub(super) fn tried(

@@ -80,7 +80,7 @@ pub(super) struct Attempts<'a, O: Operation> {
     settled: BestFailure<O::Answer, PeerOf<O>>,
     /// What the delivered answer says of its age, unless it is delivered for want of a better.
     freshness: Option<O::Freshness>,
-    summary: AttemptSummary<PeerOf<O>>,
+    summary: AttemptSummary<PeerOf<O>, O::Notes>,
 }
 
 /// The stale answers so far.
@@ -96,7 +96,7 @@ pub(super) struct AttemptsOutcome<O: Operation> {
     pub(super) delivered: Delivered<O::Answer>,
     /// Of an answer that is in no doubt, what it says of its age.
     pub(super) freshness: Option<O::Freshness>,
-    pub(super) summary: AttemptSummary<PeerOf<O>>,
+    pub(super) summary: AttemptSummary<PeerOf<O>, O::Notes>,
 }
 
 /// What is due as time passes.

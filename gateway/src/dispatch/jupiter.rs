@@ -48,7 +48,7 @@ pub struct JupiterCall<'a> {
 
 impl Dispatch<'_, JupiterCall<'_>> {
     /// Has the request answered by upstreams. Dropping the future cancels the attempts in flight.
-    pub async fn run(&self) -> (Delivered<JupiterAnswer>, AttemptSummary<ApiUpstream>) {
+    pub async fn run(&self) -> (Delivered<JupiterAnswer>, AttemptSummary<ApiUpstream, ()>) {
         let AttemptsOutcome {
             delivered, summary, ..
         } = Attempts::new(self).run().await;
@@ -86,6 +86,7 @@ impl Judge for JupiterCall<'_> {
 impl<'a> Operation for JupiterCall<'a> {
     type Detached = JupiterJudge;
     type Choices = ApiChoices<'a>;
+    type Notes = ();
 
     fn detach(&self) -> JupiterJudge {
         self.judge.clone()

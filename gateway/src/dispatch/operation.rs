@@ -120,13 +120,15 @@ pub(super) trait Operation: Judge {
     type Detached: Judge<Chosen = Self::Chosen, Request = Self::Request> + Send + 'static;
     /// Those that may be asked.
     type Choices: Choices<Chosen = Self::Chosen>;
+    /// What is noted of the delivered answer.
+    type Notes: Default + Send;
 
     fn detach(&self) -> Self::Detached;
 
     fn demands(&self) -> Demands;
 
-    /// The method of a JSON-RPC call, by its label.
-    fn method(&self) -> Option<&'static str> {
+    /// What is called, by its label, where requests say that in their body.
+    fn procedure(&self) -> Option<&'static str> {
         None
     }
 

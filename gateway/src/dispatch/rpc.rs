@@ -2,6 +2,7 @@
 //! it demands of a node. Before its answer is delivered, history that it lacks is looked for
 //! ([`history`]).
 
+mod answer_notes;
 mod answer_payload;
 mod archive_budget;
 mod floor;
@@ -22,6 +23,7 @@ use bytes::BytesMut;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
+pub use answer_notes::{AnswerNotes, CallSummary};
 pub use answer_payload::AnswerPayload;
 pub use floor::Floors;
 pub use memory::RpcMemory;
@@ -32,7 +34,7 @@ use judge::RpcJudge;
 
 use super::attempts::{Attempts, AttemptsOutcome};
 use super::operation::{Demands, Judge, LastResort, Operation};
-use super::{AttemptSummary, Delivered, Dispatch};
+use super::{Delivered, Dispatch};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call};
 use crate::limit::PermitRequest;
@@ -41,7 +43,7 @@ use crate::solana::{
 };
 use crate::upstream::{
     CallRequirements, Candidate, Candidates, DeeperUpstreams, FailureReporter, Health, Pool,
-    RpcRequest, TransportFault, Upstream, UpstreamReply,
+    RpcReply, RpcRequest, TransportFault, Upstream,
 };
 
 /// A node this many slots behind the others may know less than they do about a transaction.
@@ -65,7 +67,7 @@ pub struct RpcCall<'a> {
 
 impl Dispatch<'_, RpcCall<'_>> {
     /// Runs the call to its end. Dropping the future cancels the attempts in flight.
-    pub async fn run(&self) -> (Delivered, AttemptSummary) {
+    pub async fn run(&self) -> (Delivered<AnswerPayload>, CallSummary) {
         let (delivered, summary) = self.attempt().await;
         self.note_sent(&delivered);
         match self.doubt(&delivered, &summary) {
@@ -75,7 +77,7 @@ impl Dispatch<'_, RpcCall<'_>> {
     }
 
     /// The attempts alone.
-    async fn attempt(&self) -> (Delivered, AttemptSummary) {
+    async fn attempt(&self) -> (Delivered<AnswerPayload>, CallSummary) {
         let mut attempts = Attempts::new(self);
         let AttemptsOutcome {
             delivered,
@@ -85,11 +87,11 @@ impl Dispatch<'_, RpcCall<'_>> {
         let operation = &self.operation;
         if let Some(heads) = freshness {
             summary.doubt = None;
-            summary.told_heads = operation.session.tell(&heads);
+            summary.notes.told_heads = operation.session.tell(&heads);
         } else if let Delivered::Payload(payload) = &delivered {
             // An older answer for want of a newer one, say: the batch it belongs to must see that.
             let heads = operation.heads(payload);
-            summary.told_heads = match summary.doubt {
+            summary.notes.told_heads = match summary.doubt {
                 // However old it is, the client has seen it.
                 Some(FaultKind::BehindTip) => operation.session.tell(&heads),
                 _ => operation.session.shows(&heads),
@@ -137,7 +139,7 @@ impl<J: AsRpcJudge + Sync> Judge for J {
     fn judge(
         &self,
         candidate: &mut Candidate,
-        reply: Result<UpstreamReply, TransportFault>,
+        reply: Result<RpcReply, TransportFault>,
     ) -> JudgedCall {
         self.as_judge().judge(candidate, reply)
     }
@@ -158,6 +160,7 @@ impl<J: AsRpcJudge + Sync> Judge for J {
 impl<'a> Operation for RpcCall<'a> {
     type Detached = DetachedCall;
     type Choices = Candidates<'a>;
+    type Notes = AnswerNotes;
 
     fn detach(&self) -> DetachedCall {
         DetachedCall {
@@ -167,7 +170,7 @@ impl<'a> Operation for RpcCall<'a> {
         }
     }
 
-    fn method(&self) -> Option<&'static str> {
+    fn procedure(&self) -> Option<&'static str> {
         Some(self.class.method.label())
     }
 

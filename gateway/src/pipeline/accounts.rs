@@ -13,7 +13,7 @@ use perijove_core::{Commitment, Slot};
 use super::cacheable::CacheableCall;
 use super::upstream_call::dispatch;
 use crate::cache::{AnswerOrigin, CacheEntry, CacheKey, EntryFreshness, KeyScope, ScopedKeys};
-use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::jsonrpc::Answer;
 use crate::solana::{self, AccountReads, Method, SlotView};
 
@@ -85,7 +85,7 @@ impl CacheableCall<'_> {
 
     /// Requests only the missing accounts, if the same slot and the same bank can be expected.
     /// `None` if all have to be requested after all.
-    pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered, AttemptSummary)> {
+    pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered<AnswerPayload>, CallSummary)> {
         if !self.reads() {
             return None;
         }

@@ -27,7 +27,7 @@ use super::call_reply::{CallBody, CallBodyStream, CallReply};
 use super::response::{
     RequestSummary, Response, ResponseBody, ResponseStream, ResponseStreamFault,
 };
-use crate::dispatch::AttemptSummary;
+use crate::dispatch::CallSummary;
 use crate::error::{JSON, Rejection};
 use crate::jsonrpc::{self, Batch, Id, RequestEntry, RequestPayload};
 
@@ -101,7 +101,7 @@ pub(super) async fn answer(mut request: Request, entries: Batch, body: Bytes) ->
 struct BatchSummary {
     mixed: bool,
     cache: CacheAgreement,
-    attempt_summary: AttemptSummary,
+    attempt_summary: CallSummary,
 }
 
 impl BatchSummary {

@@ -30,7 +30,7 @@ use super::shared_outcome::SharedOutcome;
 use super::upstream_call::dispatch;
 use crate::cache::{CacheEntry, Claim, FlightRole, Leader};
 use crate::context::RequestContext;
-use crate::dispatch::{AttemptSummary, Delivered};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, RequestEntry};
 use crate::solana::{Class, Idempotency, Method};
@@ -151,7 +151,7 @@ async fn dispatch_and_store(
     cacheable: &CacheableCall<'_>,
     leader: Option<Leader<SharedOutcome>>,
     claim: Option<Claim>,
-) -> (Delivered, AttemptSummary) {
+) -> (Delivered<AnswerPayload>, CallSummary) {
     let CacheableCall {
         request,
         call,

@@ -10,7 +10,7 @@ use super::response::{
     RequestSummary, Response, ResponseBody, ResponseStream, ResponseStreamFault,
 };
 use super::tee::Tee;
-use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::error::{JSON, RefusedPage, Rejection};
 use crate::jsonrpc::{Id, Splicer};
 use crate::upstream;
@@ -28,7 +28,7 @@ pub(super) struct CallReply {
     pub wrote: bool,
     pub method: &'static str,
     pub outcome: &'static str,
-    pub attempt_summary: AttemptSummary,
+    pub attempt_summary: CallSummary,
     /// The cache status, if the cache was involved.
     pub cache: Option<CacheStatus>,
 }
@@ -70,7 +70,7 @@ impl CallReply {
             CallBody::Whole(body),
             method,
             outcome,
-            AttemptSummary::default(),
+            CallSummary::default(),
         )
     }
 
@@ -79,7 +79,7 @@ impl CallReply {
             CallBody::Nothing,
             method,
             "notification",
-            AttemptSummary::default(),
+            CallSummary::default(),
         )
     }
 
@@ -87,7 +87,7 @@ impl CallReply {
         part: CallBody,
         method: &'static str,
         outcome: &'static str,
-        attempt_summary: AttemptSummary,
+        attempt_summary: CallSummary,
     ) -> Self {
         Self {
             body: part,
@@ -112,7 +112,7 @@ impl CallReply {
         }
     }
 
-    pub(super) fn traced(self, attempt_summary: AttemptSummary) -> Self {
+    pub(super) fn traced(self, attempt_summary: CallSummary) -> Self {
         Self {
             attempt_summary,
             ..self
@@ -128,9 +128,9 @@ impl CallReply {
 
     /// The reply from what upstreams delivered, with the caller's id. `tee` receives what streams.
     pub(super) fn of_delivered(
-        delivered: Delivered,
+        delivered: Delivered<AnswerPayload>,
         id: &Id,
-        attempt_summary: AttemptSummary,
+        attempt_summary: CallSummary,
         label: &'static str,
         tee: Option<Tee>,
     ) -> Self {

@@ -8,7 +8,7 @@ use super::cacheable::CacheableCall;
 use super::call_reply::{CallBody, CallReply};
 use super::shared_outcome::{SharedFailure, SharedOutcome};
 use crate::cache::{CacheEntry, EntryFreshness};
-use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered, ToldHeads};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered, ToldHeads};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
 
@@ -19,7 +19,7 @@ const LARGE: usize = 8 * 1024;
 /// The source of an answer that was not in memory.
 pub(super) enum Fetched {
     /// Upstreams that this call was sent to.
-    Upstream(Delivered, AttemptSummary),
+    Upstream(Delivered<AnswerPayload>, CallSummary),
     /// An identical call of another caller, or Redis.
     Shared(SharedOutcome),
     /// None: the deadline passed.
@@ -66,10 +66,9 @@ impl CacheableCall<'_> {
                 if answer.result().is_some() {
                     self.count(status);
                 }
-                let attempt_summary = AttemptSummary {
+                let attempt_summary = CallSummary {
                     upstream,
-                    told_heads: self.tell(&answer),
-                    ..AttemptSummary::default()
+                    ..CallSummary::unasked(self.tell(&answer))
                 };
                 self.whole(answer, id, status, attempt_summary)
             }
@@ -103,10 +102,7 @@ impl CacheableCall<'_> {
             Some(_) => "ok",
             None => "error",
         };
-        let attempt_summary = AttemptSummary {
-            told_heads: self.session.tell(&self.heads(entry)),
-            ..AttemptSummary::default()
-        };
+        let attempt_summary = CallSummary::unasked(self.session.tell(&self.heads(entry)));
         self.count(status);
         let part = if entry.answer.body().len() < LARGE {
             CallBody::Whole(entry.spliced(id))
@@ -137,10 +133,7 @@ impl CacheableCall<'_> {
 
     /// The reply out of an answer composed of accounts in memory.
     pub(super) fn reply_composed(&self, answer: Answer, id: &Id) -> CallReply {
-        let attempt_summary = AttemptSummary {
-            told_heads: self.tell(&answer),
-            ..AttemptSummary::default()
-        };
+        let attempt_summary = CallSummary::unasked(self.tell(&answer));
         self.count(CacheStatus::Hit);
         self.whole(answer, id, CacheStatus::Hit, attempt_summary)
     }
@@ -151,7 +144,7 @@ impl CacheableCall<'_> {
         answer: Answer,
         id: &Id,
         status: CacheStatus,
-        attempt_summary: AttemptSummary,
+        attempt_summary: CallSummary,
     ) -> CallReply {
         let delivered = Delivered::Payload(AnswerPayload::Whole(answer));
         CallReply::of_delivered(

@@ -18,7 +18,7 @@ use super::cache_use::CacheStatus;
 use super::jupiter::ApiCall;
 use super::response::{AnswerSource, Provenance, RequestSummary, Response, ResponseBody};
 use crate::cache::Lookup;
-use crate::dispatch::AttemptSummary;
+use crate::dispatch::CallSummary;
 use crate::error::Rejection;
 use crate::jupiter::{self, PriceFreshness};
 use crate::snapshot::Snapshot;
@@ -179,7 +179,7 @@ impl PriceAnswer {
                     AnswerSource::Ingest | AnswerSource::Jupiter | AnswerSource::Both => OK,
                     AnswerSource::Nobody => UNAVAILABLE,
                 },
-                attempt_summary: AttemptSummary::default(),
+                attempt_summary: CallSummary::default(),
                 cache: all.then_some(CacheStatus::Hit),
             },
         }

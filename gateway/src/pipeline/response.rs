@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
 use super::cache_use::CacheStatus;
-use crate::dispatch::AttemptSummary;
+use crate::dispatch::CallSummary;
 use crate::error::{JSON, Rejection};
 use crate::jsonrpc::Id;
 use crate::limit::{AdmittedRequest, Meter, Remaining};
@@ -69,7 +69,7 @@ pub struct RequestSummary {
     pub method: &'static str,
     pub calls: usize,
     pub outcome: &'static str,
-    pub attempt_summary: AttemptSummary,
+    pub attempt_summary: CallSummary,
     /// The cache status; `None` if it differs within a batch or does not apply.
     pub cache: Option<CacheStatus>,
 }
@@ -163,7 +163,7 @@ impl Response {
             method,
             calls: 0,
             outcome: "empty",
-            attempt_summary: AttemptSummary::default(),
+            attempt_summary: CallSummary::default(),
             cache: None,
         };
         Self {
@@ -193,7 +193,7 @@ impl Response {
                 method,
                 calls: 0,
                 outcome,
-                attempt_summary: AttemptSummary::default(),
+                attempt_summary: CallSummary::default(),
                 cache: None,
             },
         }

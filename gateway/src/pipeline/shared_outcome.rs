@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cache::CacheEntry;
-use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::error::Rejection;
 use crate::jsonrpc::Answer;
 use crate::solana::is_the_calls_own;
@@ -30,7 +30,7 @@ pub(super) enum SharedFailure {
 }
 
 impl SharedOutcome {
-    pub(super) fn of(delivered: &Delivered, attempt_summary: &AttemptSummary) -> Self {
+    pub(super) fn of(delivered: &Delivered<AnswerPayload>, attempt_summary: &CallSummary) -> Self {
         let upstream = attempt_summary.upstream.clone();
         match delivered {
             Delivered::Payload(AnswerPayload::Stream { .. }) => Self::Unshared,
@@ -83,7 +83,7 @@ mod tests {
     fn what_was_made_for_one_client_is_not_shared() {
         let own = Answer::scan(Bytes::from_static(b"{\"result\":5,\"id\":1}")).unwrap();
         let delivered = Delivered::Payload(AnswerPayload::Whole(own));
-        let told = SharedOutcome::of(&delivered, &AttemptSummary::default());
+        let told = SharedOutcome::of(&delivered, &CallSummary::default());
         assert!(matches!(told, SharedOutcome::Unshared));
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let anonymous = r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"x"},"id":null}"#;
         assert!(matches!(told(anonymous), SharedOutcome::Failed(_)));
         let rejected = Delivered::Rejected(Rejection::NoUpstream { reason: "none" });
-        let told = SharedOutcome::of(&rejected, &AttemptSummary::default());
+        let told = SharedOutcome::of(&rejected, &CallSummary::default());
         assert!(matches!(
             told,
             SharedOutcome::Failed(SharedFailure::Rejected(_))

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use super::cacheable::CacheableCall;
 use crate::cache::{AnswerOrigin, KeyScope};
-use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::solana;
 
 impl CacheableCall<'_> {
     /// Stores an answer if it may be kept, and returns whether it was complete.
-    pub(super) fn store(&self, delivered: &Delivered, attempt_summary: &AttemptSummary) -> bool {
+    pub(super) fn store(
+        &self,
+        delivered: &Delivered<AnswerPayload>,
+        attempt_summary: &CallSummary,
+    ) -> bool {
         let Delivered::Payload(AnswerPayload::Whole(answer)) = delivered else {
             return false;
         };

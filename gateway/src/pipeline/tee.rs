@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::cacheable::CacheableCall;
 use crate::cache::AnswerCopy;
-use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::jsonrpc::{Answer, RequestId};
 use crate::solana::FaultKind;
 
@@ -50,8 +50,8 @@ impl CacheableCall<'_> {
     /// Begins to copy a streamed answer, if it may be kept.
     pub(super) fn tee(
         &self,
-        delivered: &Delivered,
-        attempt_summary: &AttemptSummary,
+        delivered: &Delivered<AnswerPayload>,
+        attempt_summary: &CallSummary,
     ) -> Option<Tee> {
         let Delivered::Payload(AnswerPayload::Stream { length, .. }) = delivered else {
             return None;
@@ -67,10 +67,10 @@ impl CacheableCall<'_> {
             self.call.clone(),
             Arc::clone(self.call_plan),
         );
-        let attempt_summary = AttemptSummary {
+        let attempt_summary = CallSummary {
             upstream: attempt_summary.upstream.clone(),
             reached: attempt_summary.reached,
-            ..AttemptSummary::default()
+            ..CallSummary::default()
         };
         Some(Tee {
             copy: Some(copy),
@@ -86,8 +86,8 @@ impl CacheableCall<'_> {
     /// Reads an answer that no caller waits for, only for the copy.
     pub(super) async fn read_to_the_end(
         &self,
-        delivered: Delivered,
-        attempt_summary: &AttemptSummary,
+        delivered: Delivered<AnswerPayload>,
+        attempt_summary: &CallSummary,
     ) {
         let Some(mut tee) = self.tee(&delivered, attempt_summary) else {
             return;

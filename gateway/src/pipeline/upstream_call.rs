@@ -2,7 +2,7 @@
 //! deadline.
 
 use super::Request;
-use crate::dispatch::{AttemptSummary, Delivered, Dispatch, ReadSession, RpcCall};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered, Dispatch, ReadSession, RpcCall};
 use crate::jsonrpc::Call;
 use crate::solana::Class;
 
@@ -12,11 +12,11 @@ pub(super) async fn dispatch(
     call: &Call,
     class: &Class,
     session: &ReadSession,
-) -> (Delivered, AttemptSummary) {
+) -> (Delivered<AnswerPayload>, CallSummary) {
     let step = request.context.step("dispatch", class.method.label());
     let _turn = match request.turn(class).await {
         Ok(turn) => turn,
-        Err(rejection) => return (Delivered::Rejected(rejection), AttemptSummary::default()),
+        Err(rejection) => return (Delivered::Rejected(rejection), CallSummary::default()),
     };
     let ask = request.ask(class);
     let (delivered, attempt_summary) = Dispatch {

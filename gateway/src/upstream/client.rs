@@ -55,7 +55,7 @@ mod stream_pace;
 mod tests;
 mod wire_request;
 
-pub use wire_request::{ReplyTo, RpcRequest, WireRequest};
+pub use wire_request::{ReplyTo, RpcReply, RpcRequest, WireRequest};
 
 use steps::{
     BufferedBody, ConnectionFault, HeadOf, Http1Exchange, gather, gather_known, read_head, send,
@@ -124,24 +124,21 @@ impl UpstreamLine<'_> {
         route: ConnectionRoute<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<ReplyTo<R>, TransportFault> {
-        let mut resent = false;
-        let carried = self.carry_out(request, limits, route, &mut resent, timer);
-        match carried.await {
-            Ok(reply) => Ok(UpstreamReply { resent, ..reply }),
-            Err(fault) => Err(TransportFault {
-                bytes_sent: fault.bytes_sent || resent,
-                ..fault
-            }),
-        }
+        let mut sent_before = false;
+        let carried = self.carry_out(request, limits, route, &mut sent_before, timer);
+        carried.await.map_err(|fault| TransportFault {
+            bytes_sent: fault.bytes_sent || sent_before,
+            ..fault
+        })
     }
 
-    /// The same; notes in `resent` that a connection broke after something was written to it.
+    /// The same; notes in `sent_before` that a connection broke after something was written to it.
     async fn carry_out<R: WireRequest>(
         &self,
         request: &R,
         limits: &AttemptLimits,
         route: ConnectionRoute<'_>,
-        resent: &mut bool,
+        sent_before: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<ReplyTo<R>, TransportFault> {
         let start = Instant::now();
@@ -155,13 +152,15 @@ impl UpstreamLine<'_> {
         let endpoint = &self.wire.endpoint;
         let spoken = |http2: &&Arc<Http2Pool>| http2.is_spoken() && endpoint.may_be_http2();
         if let Some(http2) = self.http2.filter(spoken) {
-            let call = self.call_http2(http2, &exchange, route, resent, timer);
+            let call = self.call_http2(http2, &exchange, route, sent_before, timer);
             if let Some(reply) = Box::pin(call).await {
                 return reply;
             }
         }
         if let Some(slot) = self.connections.try_slot(limits.ask) {
-            return self.over_http1(slot, &exchange, route, resent, timer).await;
+            return self
+                .over_http1(slot, &exchange, route, sent_before, timer)
+                .await;
         }
         let slot = self
             .slot(limits.ask, total.min(limits.queue), timer)
@@ -170,7 +169,7 @@ impl UpstreamLine<'_> {
         exchange.start = Instant::now();
         let waited = exchange.start.saturating_duration_since(start);
         let late = waited > total.saturating_duration_since(exchange.start);
-        let carried = self.over_http1(slot, &exchange, route, resent, timer);
+        let carried = self.over_http1(slot, &exchange, route, sent_before, timer);
         Box::pin(carried).await.map_err(|fault| match fault.kind {
             FaultKind::TotalTimeout if late => TransportFault {
                 kind: FaultKind::NoTime,
@@ -187,7 +186,7 @@ impl UpstreamLine<'_> {
         slot: ConnectionPermit,
         exchange: &Http1Exchange<'_, R>,
         route: ConnectionRoute<'_>,
-        resent: &mut bool,
+        sent_before: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<ReplyTo<R>, TransportFault> {
         let (limits, total, timeouts) = (exchange.limits, exchange.total, &self.wire.timeouts);
@@ -200,7 +199,7 @@ impl UpstreamLine<'_> {
             match self.exchange(&mut connection, exchange, timer).await {
                 Ok(head) => return self.body(slot, connection, head, exchange, timer).await,
                 Err(broken) if broken.silent && (limits.replayable || !broken.fault.bytes_sent) => {
-                    *resent |= broken.fault.bytes_sent;
+                    *sent_before |= broken.fault.bytes_sent;
                     self.broken.inc();
                 }
                 Err(broken) => return Err(broken.fault),
@@ -219,7 +218,8 @@ impl UpstreamLine<'_> {
             NewConnection::Http2(stream, address) => {
                 // It spoke HTTP/1.1 before.
                 drop(slot);
-                let call = self.call_adopted((stream, address), exchange, route, resent, timer);
+                let call =
+                    self.call_adopted((stream, address), exchange, route, sent_before, timer);
                 return Box::pin(call).await;
             }
         };
@@ -360,7 +360,6 @@ impl UpstreamLine<'_> {
             fields,
             body,
             latency,
-            resent: false,
         })
     }
 }

@@ -86,7 +86,6 @@ fn reply<R: WireRequest>(status: u16, text: &str, begun: Instant) -> ReplyTo<R> 
         fields: R::fields_of(&http::HeaderMap::new()),
         body: ReplyBody::Complete(R::read(body(text), RequestId::from(1))),
         latency: begun.elapsed(),
-        resent: false,
     }
 }
 

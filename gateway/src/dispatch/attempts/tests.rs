@@ -24,7 +24,7 @@ use crate::config;
 use crate::context::RequestContext;
 use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{
-    AnswerPayload, AttemptSummary, Delivered, Dispatch, DispatchMetrics, DispatchState,
+    AnswerPayload, CallSummary, Delivered<AnswerPayload>, Dispatch, DispatchMetrics, DispatchState,
     ReadSession, RpcCall, Settings,
 };
 use crate::error::Rejection;
@@ -94,11 +94,11 @@ impl Scene {
         scene
     }
 
-    async fn ask(&self, method: &str, params: &str) -> Delivered {
+    async fn ask(&self, method: &str, params: &str) -> Delivered<AnswerPayload> {
         self.run(method, params).await.0
     }
 
-    async fn run(&self, method: &str, params: &str) -> (Delivered, AttemptSummary) {
+    async fn run(&self, method: &str, params: &str) -> (Delivered<AnswerPayload>, CallSummary) {
         let call = call(method, params);
         let class = classify(call.method(), call.params());
         let started = Instant::now();
@@ -149,7 +149,7 @@ fn call(method: &str, params: &str) -> Call {
     }
 }
 
-fn text(delivered: &Delivered) -> String {
+fn text(delivered: &Delivered<AnswerPayload>) -> String {
     match delivered {
         Delivered::Payload(AnswerPayload::Whole(answer)) => {
             if let Some(error) = answer.error() {
@@ -435,7 +435,7 @@ async fn an_older_answer_for_want_of_a_newer_one_still_tells_how_old_it_is() {
         script::set("own", gives(0, &result));
         let (delivered, summary) = scene.run("getBalance", r#"["k"]"#).await;
         assert_eq!(text(&delivered), "5");
-        let (_, heads) = summary.told_heads.heads().unwrap();
+        let (_, heads) = summary.notes.told_heads.heads().unwrap();
         assert_eq!(heads.slot(), Some(Slot(slot)));
     }
 }

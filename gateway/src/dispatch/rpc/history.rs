@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::answer_payload::AnswerPayload;
 use super::missing_history::ArchiveDecision;
 use super::own_answer::own_answer;
-use super::{AttemptSummary, Delivered, Dispatch, RpcCall};
+use super::{CallSummary, Delivered, Dispatch, RpcCall};
 use crate::config;
 use crate::dispatch::Settings;
 use crate::jsonrpc::{Answer, Cursor};
@@ -65,10 +65,10 @@ impl Dispatch<'_, RpcCall<'_>> {
     pub(super) async fn look_deeper(
         &self,
         doubt: HistoryDoubt,
-        delivered: Delivered,
-        mut summary: AttemptSummary,
-    ) -> (Delivered, AttemptSummary) {
-        summary.unproven = true;
+        delivered: Delivered<AnswerPayload>,
+        mut summary: CallSummary,
+    ) -> (Delivered<AnswerPayload>, CallSummary) {
+        summary.notes.unproven = true;
         if !self.settings.history.ask_deeper {
             return (delivered, summary);
         }
@@ -81,7 +81,7 @@ impl Dispatch<'_, RpcCall<'_>> {
             ArchiveDecision::Due => self.ask_deeper(doubt, delivered, summary).await,
             ArchiveDecision::Failed => (delivered, summary),
             ArchiveDecision::Nothing => {
-                summary.unproven = false;
+                summary.notes.unproven = false;
                 (delivered, summary)
             }
         }
@@ -99,8 +99,8 @@ impl Dispatch<'_, RpcCall<'_>> {
     /// What an answer leaves open that another upstream may know.
     pub(super) fn doubt(
         &self,
-        delivered: &Delivered,
-        summary: &AttemptSummary,
+        delivered: &Delivered<AnswerPayload>,
+        summary: &CallSummary,
     ) -> Option<HistoryDoubt> {
         let method = self.operation.call.method();
         let history = History::of(self.operation.class, method)?;
@@ -177,9 +177,9 @@ impl Dispatch<'_, RpcCall<'_>> {
     async fn ask_deeper(
         &self,
         doubt: HistoryDoubt,
-        delivered: Delivered,
-        mut summary: AttemptSummary,
-    ) -> (Delivered, AttemptSummary) {
+        delivered: Delivered<AnswerPayload>,
+        mut summary: CallSummary,
+    ) -> (Delivered<AnswerPayload>, CallSummary) {
         let (mut second, mut asked) = self.fly_deeper(&doubt).await;
         let merged = self.merge(doubt.history, &delivered, &second);
         let gained = merged.is_some();
@@ -218,14 +218,15 @@ impl Dispatch<'_, RpcCall<'_>> {
             }
             summary.failed_over_from.get_or_insert(doubt.said_by);
             let (reached, told, upstream) =
-                (asked.reached, asked.told_heads, asked.upstream.take());
+                (asked.reached, asked.notes.told_heads, asked.upstream.take());
             summary.went_deeper(asked, true);
-            (summary.reached, summary.told_heads, summary.upstream) = (reached, told, upstream);
-            summary.unproven = unproven;
+            (summary.reached, summary.notes.told_heads, summary.upstream) =
+                (reached, told, upstream);
+            summary.notes.unproven = unproven;
             return (second, summary);
         }
         summary.went_deeper(asked, false);
-        summary.unproven = unproven;
+        summary.notes.unproven = unproven;
         (delivered, summary)
     }
 
@@ -233,8 +234,8 @@ impl Dispatch<'_, RpcCall<'_>> {
     fn merge(
         &self,
         history: History,
-        first: &Delivered,
-        second: &Delivered,
+        first: &Delivered<AnswerPayload>,
+        second: &Delivered<AnswerPayload>,
     ) -> Option<AnswerPayload> {
         let params = self.operation.call.params();
         let merged = history.merge(params, whole_result(first)?, whole_result(second)?)?;
@@ -246,7 +247,7 @@ impl Dispatch<'_, RpcCall<'_>> {
 
     /// Asks upstreams with more history, without haste: no hedge, and no second one unless the
     /// first fails.
-    async fn fly_deeper(&self, doubt: &HistoryDoubt) -> (Delivered, AttemptSummary) {
+    async fn fly_deeper(&self, doubt: &HistoryDoubt) -> (Delivered<AnswerPayload>, CallSummary) {
         let now = Instant::now();
         let settings = Settings {
             retry: config::Retry {
@@ -300,7 +301,7 @@ impl Dispatch<'_, RpcCall<'_>> {
 
     /// Remembers a transaction sent through this gateway: while it cannot be old, looking for it in
     /// archives is useless.
-    pub(super) fn note_sent(&self, delivered: &Delivered) {
+    pub(super) fn note_sent(&self, delivered: &Delivered<AnswerPayload>) {
         if self.operation.class.method != Method::SendTransaction {
             return;
         }
@@ -329,7 +330,7 @@ impl Dispatch<'_, RpcCall<'_>> {
 }
 
 /// The result of an answer that is held whole.
-fn whole_result(delivered: &Delivered) -> Option<&[u8]> {
+fn whole_result(delivered: &Delivered<AnswerPayload>) -> Option<&[u8]> {
     match delivered {
         Delivered::Payload(AnswerPayload::Whole(answer)) => answer.result(),
         Delivered::Payload(AnswerPayload::Stream { .. }) | Delivered::Rejected(_) => None,
@@ -353,7 +354,11 @@ fn learn_from_refusal(payload: &AnswerPayload, said_by: &Upstream) {
 }
 
 /// How the second answer compares with the first; `rest` is what it leaves open itself.
-fn compare(lack: &HistoryGap, second: &Delivered, rest: Option<&HistoryGap>) -> ArchiveAnswer {
+fn compare(
+    lack: &HistoryGap,
+    second: &Delivered<AnswerPayload>,
+    rest: Option<&HistoryGap>,
+) -> ArchiveAnswer {
     let answer: &Answer = match second {
         Delivered::Rejected(_) => return ArchiveAnswer::Failed,
         Delivered::Payload(AnswerPayload::Stream { .. }) => return ArchiveAnswer::Found,

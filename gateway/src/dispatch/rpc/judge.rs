@@ -12,7 +12,8 @@ use crate::error::{RefusedPage, TEXT};
 use crate::jsonrpc::{Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind};
 use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
 use crate::upstream::{
-    AttemptOutcome, Candidate, FailureReporter, ReplyBody, TransportFault, Upstream, UpstreamReply,
+    AttemptOutcome, Candidate, FailureReporter, ReplyBody, RpcReply, TransportFault, Upstream,
+    UpstreamReply,
 };
 
 /// Judges answers to one call.
@@ -29,7 +30,7 @@ impl RpcJudge<'_> {
     pub(super) fn judge(
         self,
         candidate: &mut Candidate,
-        reply: Result<UpstreamReply, TransportFault>,
+        reply: Result<RpcReply, TransportFault>,
     ) -> JudgedCall {
         let Self {
             call,
@@ -140,7 +141,7 @@ fn answers_another(payload: &AnswerPayload, class: &Class, call: &Call) -> bool 
     Cursor::new(result).string() != Some(signature.to_string().as_bytes())
 }
 
-fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> JudgedCall {
+fn judge_reply(reply: RpcReply, class: &Class, unix_now: fn() -> u64) -> JudgedCall {
     let UpstreamReply {
         status,
         hints,

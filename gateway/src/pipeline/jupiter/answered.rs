@@ -28,7 +28,7 @@ impl Answered {
     pub(super) fn of(
         answer: JupiterAnswer,
         upstream: Arc<ApiUpstream>,
-        summary: &AttemptSummary<ApiUpstream>,
+        summary: &AttemptSummary<ApiUpstream, ()>,
     ) -> Self {
         Self {
             attempts: summary.attempts,

@@ -130,7 +130,7 @@ impl ApiCall {
     fn count_avoided(
         &self,
         choice: &ApiChoice,
-        summary: &AttemptSummary<ApiUpstream>,
+        summary: &AttemptSummary<ApiUpstream, ()>,
         origin: Option<&str>,
     ) {
         let (Some(usual), Some(to)) = (&choice.usual, &summary.upstream) else {

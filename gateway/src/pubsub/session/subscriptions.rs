@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 use super::entry_terms::EntryTerms;
 use super::message_handler::HandlerState;
 use super::message_reply::MessageReply;
-use crate::dispatch::AttemptSummary;
+use crate::dispatch::CallSummary;
 use crate::error::Rejection;
 use crate::jsonrpc::{Call, Id, RequestEntry, RpcError, error_reply};
 use crate::pipeline::RequestSummary;
@@ -80,7 +80,7 @@ impl HandlerState {
             method: act.method(),
             calls: 1,
             outcome,
-            attempt_summary: AttemptSummary::default(),
+            attempt_summary: CallSummary::default(),
             cache: None,
         };
         self.report(summary, status, &context, &reply.text);

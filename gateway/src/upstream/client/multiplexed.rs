@@ -32,14 +32,14 @@ const MOST_UNSEEN: u32 = 3;
 const MOST_UNSENT: u32 = 10;
 
 impl UpstreamLine<'_> {
-    /// The whole exchange; `None` if the upstream speaks HTTP/1.1. Notes in `resent` that a
+    /// The whole exchange; `None` if the upstream speaks HTTP/1.1. Notes in `sent_before` that a
     /// connection broke during the call.
     pub(super) async fn call_http2<R: WireRequest>(
         &self,
         http2: &Arc<Http2Pool>,
         exchange: &Http1Exchange<'_, R>,
         route: ConnectionRoute<'_>,
-        resent: &mut bool,
+        sent_before: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Option<Result<ReplyTo<R>, TransportFault>> {
         let replayable = exchange.limits.replayable;
@@ -66,7 +66,7 @@ impl UpstreamLine<'_> {
             match lost.repeat {
                 Repeat::Unsent if unsent < MOST_UNSENT => unsent += 1,
                 Repeat::Unseen if unseen < MOST_UNSEEN => unseen += 1,
-                Repeat::Broken if replayable && !*resent => *resent = true,
+                Repeat::Broken if replayable && !*sent_before => *sent_before = true,
                 Repeat::Older if self.wire.endpoint.falls_back() => {
                     http2.abandon();
                     self.broken.inc();
@@ -84,7 +84,7 @@ impl UpstreamLine<'_> {
         (stream, address): (Stream, SocketAddr),
         exchange: &Http1Exchange<'_, R>,
         route: ConnectionRoute<'_>,
-        resent: &mut bool,
+        sent_before: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<ReplyTo<R>, TransportFault> {
         let otherwise = || TransportFault::before(FaultKind::ConnectFailed);
@@ -93,7 +93,9 @@ impl UpstreamLine<'_> {
             .adopt(stream, address, &self.wire.addresses)
             .await
             .map_err(TransportFault::before)?;
-        let reply = self.call_http2(http2, exchange, route, resent, timer).await;
+        let reply = self
+            .call_http2(http2, exchange, route, sent_before, timer)
+            .await;
         reply.unwrap_or_else(|| Err(otherwise()))
     }
 
@@ -215,6 +217,5 @@ async fn receive<R: WireRequest>(
         fields,
         body,
         latency: begun.elapsed(),
-        resent: false,
     })
 }

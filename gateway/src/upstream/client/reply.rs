@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::jsonrpc::{Answer, MalformedAnswer};
 use crate::limit::PermitRequest;
 use crate::solana::ReplyHints;
 use crate::trace::CorrelationHeaders;
@@ -35,9 +34,10 @@ pub struct AttemptLimits {
     pub headers: Option<Box<CorrelationHeaders>>,
 }
 
-/// What came back: to a JSON-RPC call, unless said otherwise.
+/// What came back. What a whole answer is read as, and which fields are handed on, the request says
+/// ([`super::WireRequest`]).
 #[derive(Debug)]
-pub struct UpstreamReply<Whole = Result<Answer, MalformedAnswer>, Fields = ()> {
+pub struct UpstreamReply<Whole, Fields> {
     pub status: u16,
     pub hints: ReplyHints,
     /// Fields of the head that are handed on.
@@ -45,13 +45,11 @@ pub struct UpstreamReply<Whole = Result<Answer, MalformedAnswer>, Fields = ()> {
     pub body: ReplyBody<Whole>,
     /// From the start of the attempt to the end of the answer, or to its beginning if streamed.
     pub latency: Duration,
-    /// Whether the upstream may have seen the call twice, because a connection broke during it.
-    pub resent: bool,
 }
 
 #[derive(Debug)]
-pub enum ReplyBody<Whole = Result<Answer, MalformedAnswer>> {
-    /// The whole answer; of a call, if it is one to this request.
+pub enum ReplyBody<Whole> {
+    /// The whole answer.
     Complete(Whole),
     /// The beginning of a large one.
     Streaming {

@@ -114,7 +114,7 @@ fn candidate(pool: &Pool) -> Candidate {
     pool.candidates(requirements).next(Instant::now()).unwrap()
 }
 
-async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<UpstreamReply, TransportFault> {
+async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<RpcReply, TransportFault> {
     let request = RpcRequest::new(Bytes::from_static(br#"{"id":"#), false);
     attempt(&candidate(pool), &request, limits).await
 }
@@ -123,7 +123,7 @@ async fn call_ok(pool: &Pool) -> String {
     text(call(pool, &limits()).await.unwrap())
 }
 
-fn text(reply: UpstreamReply) -> String {
+fn text(reply: RpcReply) -> String {
     match reply.body {
         ReplyBody::Complete(answer) => {
             // Words are no answers; they come back as what was wrong.

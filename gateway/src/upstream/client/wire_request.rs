@@ -61,6 +61,9 @@ pub trait WireRequest: Send + Sync {
 /// The reply to a request of this kind.
 pub type ReplyTo<R> = UpstreamReply<<R as WireRequest>::Whole, <R as WireRequest>::Fields>;
 
+/// The reply to a JSON-RPC call.
+pub type RpcReply = ReplyTo<RpcRequest>;
+
 /// A JSON-RPC call, open at its end for the id.
 #[derive(Clone, Debug)]
 pub struct RpcRequest {

@@ -19,8 +19,8 @@ use super::*;
 use crate::config::HttpVersion;
 use crate::limit::PermitRequest;
 use crate::solana::{Priority, classify};
-use crate::upstream::client::RpcRequest;
-use crate::upstream::client::reply::{AttemptLimits, UpstreamReply};
+use crate::upstream::client::reply::AttemptLimits;
+use crate::upstream::client::{RpcReply, RpcRequest};
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::{CallRequirements, Candidate, Pool, attempt};
 
@@ -163,7 +163,7 @@ fn candidate(pool: &Pool) -> Candidate {
     pool.candidates(requirements).next(Instant::now()).unwrap()
 }
 
-async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<UpstreamReply, TransportFault> {
+async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<RpcReply, TransportFault> {
     let request = RpcRequest::new(Bytes::from_static(br#"{"id":"#), false);
     attempt(&candidate(pool), &request, limits).await
 }
@@ -172,7 +172,7 @@ async fn call_ok(pool: &Pool) -> String {
     text(call(pool, &limits()).await.unwrap())
 }
 
-fn text(reply: UpstreamReply) -> String {
+fn text(reply: RpcReply) -> String {
     match reply.body {
         ReplyBody::Complete(answer) => {
             // Words are no answers; they come back as what was wrong.

@@ -15,8 +15,8 @@ use super::round::ProbeAnswer;
 use crate::limit::PermitRequest;
 use crate::solana::{Class, FaultKind, Penalty, Priority, Verdict, classify, judge};
 use crate::trace::span::{self, SpanPeer};
-use crate::upstream::client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
-use crate::upstream::client::{ConnectionRoute, RequestCost, RpcRequest, UpstreamLine};
+use crate::upstream::client::reply::{AttemptLimits, ReplyBody};
+use crate::upstream::client::{ConnectionRoute, RequestCost, RpcReply, RpcRequest, UpstreamLine};
 use crate::upstream::health::diagnosis::Diagnosis;
 use crate::upstream::state::member::Member;
 
@@ -115,7 +115,7 @@ impl Probe {
     /// Judges a reply like that to any call; penalties other than failures are applied.
     fn understand(
         &self,
-        reply: UpstreamReply,
+        reply: RpcReply,
         question: ProbeQuestion,
         class: &Class,
     ) -> (ProbeAnswer, &'static str) {

@@ -107,7 +107,7 @@ async fn a_connection_that_went_silent_is_replaced_under_its_calls() {
     let pool = pool(vec![settings]);
     assert_eq!(call_ok(&pool).await, "hello");
     let reply = call(&pool, &limits()).await.unwrap();
-    assert!(reply.resent);
+    assert_eq!(pool.upstreams()[0].state().metrics.broken.get(), 1);
     assert!(
         (5..=6).contains(&reply.latency.as_secs()),
         "{:?}",
