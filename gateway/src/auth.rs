@@ -94,7 +94,10 @@ impl Consumers {
     ///
     /// # Errors
     /// As [`Self::identify`].
-    pub fn identity<'a>(&self, credentials: &Credentials<'a>) -> Result<Identity<'a>, Rejection> {
+    pub fn identity<'a>(
+        &self,
+        credentials: &Credentials<'a>,
+    ) -> Result<CallerIdentity<'a>, Rejection> {
         self.identify_at(credentials, Moment::Request)
     }
 
@@ -114,12 +117,12 @@ impl Consumers {
         &self,
         credentials: &Credentials<'a>,
         moment: Moment,
-    ) -> Result<Identity<'a>, Rejection> {
+    ) -> Result<CallerIdentity<'a>, Rejection> {
         if !self.has_keys {
             return self.nobody();
         }
         let by_key = |key, owner: Result<ConsumerId, Rejection>| {
-            owner.map(|consumer| Identity {
+            owner.map(|consumer| CallerIdentity {
                 consumer: Some(consumer),
                 key: Some(key),
             })
@@ -134,7 +137,7 @@ impl Consumers {
             return by_key(key, owner);
         }
         match credentials.certificate.and_then(|shown| self.named(shown)) {
-            Some(consumer) => Ok(Identity {
+            Some(consumer) => Ok(CallerIdentity {
                 consumer: Some(consumer),
                 key: None,
             }),
@@ -186,9 +189,9 @@ impl Consumers {
         self.by_key.get(&KeyHash::of(key)).cloned()
     }
 
-    fn nobody<'a>(&self) -> Result<Identity<'a>, Rejection> {
+    fn nobody<'a>(&self) -> Result<CallerIdentity<'a>, Rejection> {
         if self.anonymous {
-            Ok(Identity::default())
+            Ok(CallerIdentity::default())
         } else {
             Err(Rejection::Unauthorised)
         }
@@ -197,7 +200,7 @@ impl Consumers {
 
 /// Who calls, and what told so. Never printed.
 #[derive(Default)]
-pub struct Identity<'a> {
+pub struct CallerIdentity<'a> {
     /// `None` for an admitted anonymous caller.
     pub consumer: Option<ConsumerId>,
     /// The key or token as it was written, without the rest of the path it may stand in; `None` where

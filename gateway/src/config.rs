@@ -51,9 +51,9 @@ pub use perijove_core::settings::{
     Watch, watch,
 };
 
-pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
+pub use self::redis::{Redis, RedisBreakerSettings, RedisMode, RedisUrl, RedisUrlFault};
 pub use admin::Admin;
-pub use budget::{Budget, BudgetGroup, BudgetRate, Budgets, PROBE_SHARE, Per, Provider};
+pub use budget::{BudgetGroup, BudgetRate, BudgetSettings, Budgets, PROBE_SHARE, Per, Provider};
 pub use budget_file::{BudgetTimes, read_budget_file};
 pub use cache::{Cache, HotAccounts, MethodRule};
 pub use change::restart_only_changes;
@@ -61,13 +61,13 @@ pub use client_auth::{ClientAuth, ClientAuthorities};
 pub use cluster::{Cluster, GenesisRule};
 pub use compression::Compression;
 pub use consumer::Consumer;
-pub use dispatch::{Hedge, Retry};
-pub use health::{Breaker, Health, HoldOff};
-pub use history::History;
-pub use identity::{Dates, Identity, IdentityFault};
+pub use dispatch::{HedgeSettings, RetrySettings};
+pub use health::{BreakerSettings, HealthSettings, HoldOffSettings};
+pub use history::HistorySettings;
+pub use identity::{Dates, IdentityFault, ServerIdentity};
 pub use jupiter::{
     Affinity, Canary, FeeAccount, Jupiter, JupiterHealth, JupiterKind, JupiterPaths,
-    JupiterUpstream, Lifetimes, Optimizer, Quotes, Referral,
+    JupiterUpstream, Lifetimes, OptimizerSettings, Quotes, Referral,
 };
 pub use jwt::{Jwt, TokenKey};
 pub use key_hash::KeyHash;
@@ -80,14 +80,15 @@ pub use log::{Log, LogFormat};
 pub use methods::Methods;
 pub use network::{Network, OriginPattern};
 pub use plan::{DEFAULT_PLAN, Plan};
-pub use price::Price;
+pub use price::PriceSettings;
 pub use runtime::{Runtime, Shutdown};
 pub use schema::{reference, schema};
 pub use selection::Selection;
-pub use telemetry::{Otlp, Telemetry};
+pub use telemetry::{Otlp, TelemetrySettings};
 pub use tier::{Tier, TierDefaults, Tiers};
 pub use upstream::{
-    HttpVersion, Probe, Propagate, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault, WsUrl,
+    HttpVersion, ProbeSettings, Propagate, Timeouts, UpstreamSettings, UpstreamTls, UpstreamUrl,
+    UrlFault, WsUrl,
 };
 pub use websocket::{FeedLimits, MessageCompression, WebSocket};
 
@@ -108,7 +109,7 @@ pub struct Config {
     pub shutdown: Shutdown,
     pub log: Log,
     /// What is told of requests beside log and metrics.
-    pub telemetry: Telemetry,
+    pub telemetry: TelemetrySettings,
     pub limits: Limits,
     pub compression: Compression,
     /// Owners of API keys.
@@ -133,19 +134,19 @@ pub struct Config {
     /// [`Config::upstreams`].
     pub tiers: Tiers,
     /// Never empty in a loaded configuration; ids are unique.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<UpstreamSettings>,
     /// Settings of all budgets.
     pub budgets: Budgets,
-    pub health: Health,
-    pub breaker: Breaker,
-    pub hold_off: HoldOff,
-    pub retry: Retry,
-    pub hedge: Hedge,
-    pub history: History,
+    pub health: HealthSettings,
+    pub breaker: BreakerSettings,
+    pub hold_off: HoldOffSettings,
+    pub retry: RetrySettings,
+    pub hedge: HedgeSettings,
+    pub history: HistorySettings,
     pub selection: Selection,
     pub methods: Methods,
     pub cache: Cache,
-    pub price: Price,
+    pub price: PriceSettings,
     pub websocket: WebSocket,
     pub jupiter: Jupiter,
 }
@@ -158,7 +159,7 @@ impl Default for Config {
             runtime: Runtime::default(),
             shutdown: Shutdown::default(),
             log: Log::default(),
-            telemetry: Telemetry::default(),
+            telemetry: TelemetrySettings::default(),
             limits: Limits::default(),
             compression: Compression::default(),
             consumers: Vec::new(),
@@ -172,16 +173,16 @@ impl Default for Config {
             tiers: Tiers::default(),
             upstreams: Vec::new(),
             budgets: Budgets::default(),
-            health: Health::default(),
-            breaker: Breaker::default(),
-            hold_off: HoldOff::default(),
-            retry: Retry::default(),
-            hedge: Hedge::default(),
-            history: History::default(),
+            health: HealthSettings::default(),
+            breaker: BreakerSettings::default(),
+            hold_off: HoldOffSettings::default(),
+            retry: RetrySettings::default(),
+            hedge: HedgeSettings::default(),
+            history: HistorySettings::default(),
             selection: Selection::default(),
             methods: Methods::default(),
             cache: Cache::default(),
-            price: Price::default(),
+            price: PriceSettings::default(),
             websocket: WebSocket::default(),
             jupiter: Jupiter::default(),
         }

@@ -47,8 +47,8 @@ use crate::upstream::state::member::Member;
 use crate::upstream::transport::balance::Balancer;
 
 pub use api::{
-    ApiCandidate, ApiChoice, ApiChoices, ApiFailureReporter, ApiMetrics, ApiPool, ApiStatus,
-    ApiUpstream, Fitness, priority,
+    ApiCandidate, ApiChoice, ApiChoices, ApiFailureReporter, ApiFitness, ApiMetrics, ApiPool,
+    ApiStatus, ApiUpstream, priority,
 };
 pub use client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 pub use client::request::ApiRequest;
@@ -150,7 +150,7 @@ impl Upstream {
         self.member.clock.now()
     }
 
-    pub fn settings(&self) -> &config::Upstream {
+    pub fn settings(&self) -> &config::UpstreamSettings {
         &self.member.settings
     }
 

@@ -17,7 +17,7 @@ pub const PROBE_SHARE: u64 = 10;
 /// Requests that an upstream may be sent. Everything counts: retries, hedges, probes. Calls go to
 /// other upstreams when it is used up.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
-pub struct Budget {
+pub struct BudgetSettings {
     #[schemars(flatten)]
     pub rate: BudgetRate,
     /// Weight of a call of these methods, if it is not 1: the provider's credits.
@@ -226,7 +226,7 @@ impl Provider {
     }
 }
 
-impl Budget {
+impl BudgetSettings {
     /// `provider` supplies what `budget` leaves out; with neither there is no budget.
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         Self::read_with(section, |section, rate| {

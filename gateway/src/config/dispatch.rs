@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 
 /// How failed calls are retried on the next upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
-pub struct Retry {
+pub struct RetrySettings {
     /// After this many attempts at one call no upstream is asked a second time. Upstreams not asked
     /// yet still are, however many there are.
     pub attempts: u32,
@@ -21,7 +21,7 @@ pub struct Retry {
     pub write_after: Duration,
 }
 
-impl Default for Retry {
+impl Default for RetrySettings {
     fn default() -> Self {
         Self {
             attempts: 5,
@@ -33,7 +33,7 @@ impl Default for Retry {
     }
 }
 
-impl Retry {
+impl RetrySettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         Self {
@@ -56,7 +56,7 @@ impl Retry {
 
 /// When a second upstream is asked although the first has not failed. Reads only.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
-pub struct Hedge {
+pub struct HedgeSettings {
     /// Whether hedges are sent at all.
     pub enabled: bool,
     /// Quantile of the observed latency after which a hedge is sent.
@@ -70,7 +70,7 @@ pub struct Hedge {
     pub extra: u32,
 }
 
-impl Default for Hedge {
+impl Default for HedgeSettings {
     fn default() -> Self {
         Self {
             enabled: true,
@@ -82,7 +82,7 @@ impl Default for Hedge {
     }
 }
 
-impl Hedge {
+impl HedgeSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         Self {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 
 /// When an upstream counts as unhealthy by its slots, with hysteresis in both directions.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
-pub struct Health {
+pub struct HealthSettings {
     /// Excluded when more than this many slots behind the tip.
     pub exclude_lag: u64,
     /// Readmitted when fewer than this many slots behind the tip; below `exclude_lag`.
@@ -34,7 +34,7 @@ const ORDINARY: [&str; 6] = [
     "sendTransaction",
 ];
 
-impl Default for Health {
+impl Default for HealthSettings {
     fn default() -> Self {
         Self {
             exclude_lag: 16,
@@ -48,7 +48,7 @@ impl Default for Health {
     }
 }
 
-impl Health {
+impl HealthSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let health = Self {
@@ -79,7 +79,7 @@ impl Health {
 
 /// When an upstream that keeps failing gets no calls. 429 and errors of the client never count.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
-pub struct Breaker {
+pub struct BreakerSettings {
     /// Failures in a row that open the breaker.
     pub failures: u32,
     /// Share of failed calls in `window` that opens it, once there are `min_calls`.
@@ -96,7 +96,7 @@ pub struct Breaker {
     pub successes: u32,
 }
 
-impl Default for Breaker {
+impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
             failures: 5,
@@ -110,7 +110,7 @@ impl Default for Breaker {
     }
 }
 
-impl Breaker {
+impl BreakerSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let long = Duration::from_millis(100)..=Duration::from_hours(1);
@@ -129,7 +129,7 @@ impl Breaker {
 /// How long an upstream (or one method of it) is held off after it answered "too many requests". A
 /// pause that it asks for (`Retry-After`, `x-ratelimit-reset`) is the minimum.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
-pub struct HoldOff {
+pub struct HoldOffSettings {
     /// The first pause.
     pub base: Duration,
     /// Factor by which the pause grows each further time.
@@ -142,7 +142,7 @@ pub struct HoldOff {
     pub credits: Duration,
 }
 
-impl Default for HoldOff {
+impl Default for HoldOffSettings {
     fn default() -> Self {
         Self {
             base: Duration::from_secs(1),
@@ -154,7 +154,7 @@ impl Default for HoldOff {
     }
 }
 
-impl HoldOff {
+impl HoldOffSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let long = Duration::from_millis(10)..=Duration::from_hours(24);

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 
 /// What happens before an empty answer about the past is returned.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
-pub struct History {
+pub struct HistorySettings {
     /// Whether an upstream with more history is asked before an empty answer about the past (a
     /// transaction, a block, an account's signatures) is returned.
     pub ask_deeper: bool,
@@ -24,7 +24,7 @@ pub struct History {
     pub misses_per_second: u32,
 }
 
-impl Default for History {
+impl Default for HistorySettings {
     fn default() -> Self {
         Self {
             ask_deeper: true,
@@ -36,7 +36,7 @@ impl Default for History {
     }
 }
 
-impl History {
+impl HistorySettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let pauses = Duration::from_millis(100)..=Duration::from_hours(24);

@@ -27,7 +27,7 @@ const ODD: &str = "a certificate that cannot be served: it is of X.509, but not 
 
 /// A certificate with its chain and its key, which belong together.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct ServerIdentity {
     certified: Arc<CertifiedKey>,
     /// Validity of the certificate, then of its chain. Never empty.
     dates: Vec<Dates>,
@@ -48,7 +48,7 @@ pub struct IdentityFault {
     pub message: String,
 }
 
-impl Identity {
+impl ServerIdentity {
     /// From two PEM texts. The names of the files are only used in messages.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 
 pub use health::{Canary, JupiterHealth};
 pub use lifetimes::Lifetimes;
-pub use optimizer::Optimizer;
+pub use optimizer::OptimizerSettings;
 pub use quote::Quotes;
 pub use referral::{FeeAccount, Referral};
 pub use upstream::{JupiterKind, JupiterPaths, JupiterUpstream};
@@ -31,7 +31,7 @@ pub struct Jupiter {
     /// Health checks.
     pub health: JupiterHealth,
     pub affinity: Affinity,
-    pub optimizer: Optimizer,
+    pub optimizer: OptimizerSettings,
     pub referral: Referral,
 }
 
@@ -54,7 +54,7 @@ impl Jupiter {
             lifetimes: section.nested("lifetimes", Lifetimes::read),
             health: section.nested("health", JupiterHealth::read),
             affinity: section.nested("affinity", Affinity::read),
-            optimizer: section.nested("optimizer", Optimizer::read),
+            optimizer: section.nested("optimizer", OptimizerSettings::read),
             referral: section.nested("referral", Referral::read),
         }
     }

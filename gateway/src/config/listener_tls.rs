@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-use crate::config::{ClientAuth, Identity};
+use crate::config::{ClientAuth, ServerIdentity};
 
 /// One TLS address with the files of its certificate.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl AdminTls {
         let key: Option<PathBuf> = section.required("key");
         let (client_ca, client_auth) = ClientAuth::read(section);
         let (certificate, key) = (certificate?, key?);
-        Identity::look_at(section, &certificate, &key);
+        ServerIdentity::look_at(section, &certificate, &key);
         Some(Self {
             certificate: section.resolve(&certificate),
             key: section.resolve(&key),

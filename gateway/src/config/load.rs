@@ -9,10 +9,11 @@ use perijove_core::settings::{
 use serde_json::Value;
 
 use crate::config::{
-    Admin, Breaker, Budgets, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History,
-    HoldOff, Jupiter, Jwt, KeysFile, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime,
-    Selection, Shutdown, Telemetry, Tiers, Upstream, WebSocket, consumer::plan_of, own_addresses,
-    schema, shared_budgets, warning,
+    Admin, BreakerSettings, Budgets, Cache, Cluster, Compression, Config, Consumer, HealthSettings,
+    HedgeSettings, HistorySettings, HoldOffSettings, Jupiter, Jwt, KeysFile, Limits, Listen, Log,
+    Methods, Plan, PriceSettings, RetrySettings, Runtime, Selection, Shutdown, TelemetrySettings,
+    Tiers, UpstreamSettings, WebSocket, consumer::plan_of, own_addresses, schema, shared_budgets,
+    warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -47,7 +48,7 @@ impl Configuration for Config {
         let runtime = section.nested("runtime", Runtime::read);
         let shutdown = section.nested("shutdown", Shutdown::read);
         let log = section.nested("log", Log::read);
-        let telemetry = section.nested("telemetry", Telemetry::read);
+        let telemetry = section.nested("telemetry", TelemetrySettings::read);
         let limits = section.nested("limits", Limits::read);
         let compression = section.nested("compression", Compression::read);
         let plans = Plan::read_all(section);
@@ -60,7 +61,7 @@ impl Configuration for Config {
         let cluster = section.nested("cluster", Cluster::read);
         let tiers = section.nested("tiers", Tiers::read);
         let own = own_addresses::OwnAddresses::new(&listen, &admin);
-        let upstreams = Upstream::read_all(section, &tiers, &own);
+        let upstreams = UpstreamSettings::read_all(section, &tiers, &own);
         shared_budgets::refuse_contradictions(section, &upstreams);
         let mut has_redis = false;
         let cache = |section: &mut Section<'_>| {
@@ -86,17 +87,17 @@ impl Configuration for Config {
             cluster,
             tiers,
             upstreams,
-            health: section.nested("health", Health::read),
-            breaker: section.nested("breaker", Breaker::read),
-            hold_off: section.nested("hold_off", HoldOff::read),
-            retry: section.nested("retry", Retry::read),
-            hedge: section.nested("hedge", Hedge::read),
-            history: section.nested("history", History::read),
+            health: section.nested("health", HealthSettings::read),
+            breaker: section.nested("breaker", BreakerSettings::read),
+            hold_off: section.nested("hold_off", HoldOffSettings::read),
+            retry: section.nested("retry", RetrySettings::read),
+            hedge: section.nested("hedge", HedgeSettings::read),
+            history: section.nested("history", HistorySettings::read),
             selection: section.nested("selection", Selection::read),
             methods: section.nested("methods", Methods::read),
             cache: section.nested("cache", cache),
             budgets: Budgets::read(section, has_redis, keys_file.as_deref()),
-            price: section.nested("price", |section| Price::read(section, has_redis)),
+            price: section.nested("price", |section| PriceSettings::read(section, has_redis)),
             websocket: section.nested("websocket", WebSocket::read),
             jupiter: section.nested("jupiter", |section| read_jupiter(section, &own)),
         }

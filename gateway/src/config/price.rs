@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 
 /// The price API, `GET /price/v3`.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
-pub struct Price {
+pub struct PriceSettings {
     /// Whether it is served. Needs `cache.redis`, and an ingest that writes there.
     pub enabled: bool,
     /// Maximum age of the oldest trade that a price is based on; tokens with older ones are left
@@ -21,7 +21,7 @@ pub struct Price {
     pub max_uncertainty: f64,
 }
 
-impl Default for Price {
+impl Default for PriceSettings {
     fn default() -> Self {
         Self {
             enabled: false,
@@ -32,7 +32,7 @@ impl Default for Price {
     }
 }
 
-impl Price {
+impl PriceSettings {
     /// `has_redis`: whether the file names one.
     pub(super) fn read(section: &mut Section<'_>, has_redis: bool) -> Self {
         let default = Self::default();

@@ -51,7 +51,7 @@ pub struct Redis {
     /// all.
     pub wait_for_others: Duration,
     /// Its circuit breaker.
-    pub breaker: RedisBreaker,
+    pub breaker: RedisBreakerSettings,
 }
 
 impl Redis {
@@ -83,14 +83,14 @@ words!(
 
 /// When lookups are skipped.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
-pub struct RedisBreaker {
+pub struct RedisBreakerSettings {
     /// Failed lookups in a row after which lookups are skipped.
     pub failures: u32,
     /// For how long, before one lookup is let through as a trial.
     pub open: Duration,
 }
 
-impl Default for RedisBreaker {
+impl Default for RedisBreakerSettings {
     fn default() -> Self {
         Self {
             failures: 5,
@@ -122,7 +122,7 @@ impl Redis {
             compress_from: 1024,
             settled_ttl: Duration::from_hours(24),
             wait_for_others: Duration::ZERO,
-            breaker: RedisBreaker::default(),
+            breaker: RedisBreakerSettings::default(),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use perijove_core::settings::Section;
 
-use super::{Budget, Upstream};
+use super::{BudgetSettings, UpstreamSettings};
 
 /// Reports upstreams that share a budget but configure it differently.
-pub(super) fn refuse_contradictions(section: &Section<'_>, upstreams: &[Upstream]) {
-    let mut known: Vec<(&str, &Budget)> = Vec::new();
+pub(super) fn refuse_contradictions(section: &Section<'_>, upstreams: &[UpstreamSettings]) {
+    let mut known: Vec<(&str, &BudgetSettings)> = Vec::new();
     for upstream in upstreams {
         let Some(budget) = &upstream.budget else {
             continue;

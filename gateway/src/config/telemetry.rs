@@ -15,7 +15,7 @@ const TRACES: &str = "/v1/traces";
 
 /// What is told of requests beside log and metrics.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq)]
-pub struct Telemetry {
+pub struct TelemetrySettings {
     /// Export of spans; none without an endpoint.
     pub otlp: Option<Otlp>,
 }
@@ -60,7 +60,7 @@ impl Otlp {
     }
 }
 
-impl Telemetry {
+impl TelemetrySettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let there = section.has("otlp");
         Self {

@@ -14,7 +14,7 @@ use perijove_core::settings::{Setting, words};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use crate::config::{Budget, Tier};
+use crate::config::{BudgetSettings, Tier};
 use crate::solana::Capability;
 
 pub use self::propagate::Propagate;
@@ -27,7 +27,7 @@ pub use self::ws_url::WsUrl;
 /// which leave the upstream out of the loaded configuration, and `provider`, which sets the budget.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 #[schemars(transform = read::add_switches)]
-pub struct Upstream {
+pub struct UpstreamSettings {
     /// Name in metrics, logs and the header `x-perijove-upstream`; unique.
     pub id: String,
     /// `http://` or `https://`, with the path and query the provider requires. Neither is logged.
@@ -42,7 +42,7 @@ pub struct Upstream {
     /// Sent with every call, such as a provider's key. Names are lower case here.
     pub headers: BTreeMap<String, Secret>,
     /// Requests that it may be sent; without a budget only its own rate limits hold it off.
-    pub budget: Option<Budget>,
+    pub budget: Option<BudgetSettings>,
     /// Whether each call costs credits: then probes are rare, and hedges come only after
     /// `hedge.metered_after`.
     pub metered: bool,
@@ -73,12 +73,12 @@ pub struct Upstream {
     /// these three; `archive` or `airdrop` alone only add. What it refuses is learned in any case.
     pub capabilities: Option<Vec<Capability>>,
     /// How the gateway probes it.
-    pub probe: Probe,
+    pub probe: ProbeSettings,
     /// What it is told of the requests that its calls are made for.
     pub propagate: Propagate,
 }
 
-impl Upstream {
+impl UpstreamSettings {
     pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
     pub const DNS_REFRESH: Duration = Duration::from_secs(30);
     pub const CONNECTIONS_CEILING: usize = 1024;
@@ -176,19 +176,19 @@ impl Default for UpstreamTls {
 
 /// How the gateway probes an upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
-pub struct Probe {
+pub struct ProbeSettings {
     /// Time between two probes. Defaults to 400 ms, and to 30 s for a metered upstream.
     pub interval: Duration,
     /// How long a probe may take.
     pub timeout: Duration,
 }
 
-impl Probe {
+impl ProbeSettings {
     pub const INTERVAL: Duration = Duration::from_millis(400);
     pub const METERED_INTERVAL: Duration = Duration::from_secs(30);
 }
 
-impl Default for Probe {
+impl Default for ProbeSettings {
     fn default() -> Self {
         Self {
             interval: Self::INTERVAL,

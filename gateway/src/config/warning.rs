@@ -4,7 +4,7 @@ mod probes;
 
 use perijove_core::settings::{Reading, levenshtein};
 
-use crate::config::{Config, DEFAULT_PLAN, Plan, Tier, Timeouts, Upstream};
+use crate::config::{Config, DEFAULT_PLAN, Plan, Tier, Timeouts, UpstreamSettings};
 use crate::solana::{self, Capability, Method};
 
 /// Adds a warning for each doubt about a valid configuration.
@@ -146,7 +146,7 @@ fn look_at_redis(config: &Config, reading: &Reading<'_>) {
 
 /// Calls that no upstream may be sent are refused, however healthy the upstreams are.
 fn look_for_ordinary_calls(config: &Config, reading: &Reading<'_>) {
-    let may = |upstream: &Upstream, method: &String| {
+    let may = |upstream: &UpstreamSettings, method: &String| {
         (upstream.allow.is_empty() || upstream.allow.contains(method))
             && !upstream.deny.contains(method)
     };
@@ -183,7 +183,7 @@ fn look_for_capabilities(config: &Config, reading: &Reading<'_>) {
         (Capability::History, "calls for transactions and blocks"),
         (Capability::Index, "scans such as getProgramAccounts"),
     ] {
-        let has = |upstream: &Upstream| {
+        let has = |upstream: &UpstreamSettings| {
             let named = upstream.capabilities.as_deref();
             named.is_none_or(|named| capability.is_granted_by(named))
         };
@@ -203,8 +203,9 @@ fn look_for_capabilities(config: &Config, reading: &Reading<'_>) {
 fn look_for_doubles(config: &Config, reading: &Reading<'_>) {
     for (place, upstream) in config.upstreams.iter().enumerate() {
         let before = config.upstreams.iter().take(place);
-        let same =
-            |other: &&Upstream| other.url == upstream.url && other.headers == upstream.headers;
+        let same = |other: &&UpstreamSettings| {
+            other.url == upstream.url && other.headers == upstream.headers
+        };
         if let Some(other) = before.into_iter().find(same) {
             reading.warn(
                 format_args!("upstreams.{}", upstream.id),
@@ -219,14 +220,14 @@ fn look_for_doubles(config: &Config, reading: &Reading<'_>) {
 }
 
 /// Whether an upstream is believed to keep what local nodes have pruned.
-fn reaches_back(upstream: &Upstream) -> bool {
+fn reaches_back(upstream: &UpstreamSettings) -> bool {
     match &upstream.capabilities {
         Some(capabilities) => capabilities.contains(&Capability::Archive),
         None => upstream.tier != Tier::Local,
     }
 }
 
-fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
+fn look_at(upstream: &UpstreamSettings, config: &Config, reading: &Reading<'_>) {
     let path = format_args!("upstreams.{}", upstream.id).to_string();
     let has_key = upstream.url.has_secret_part() || !upstream.headers.is_empty();
     if has_key && !upstream.url.is_tls() && !upstream.url.is_nearby() {

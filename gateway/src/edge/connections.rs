@@ -30,7 +30,7 @@ use self::close_cause::CloseCause;
 pub use self::keep_up::KeepUp;
 use self::metrics::ConnectionMetrics;
 use self::stopping::Stopping;
-use self::table::{ConnectionBounds, ConnectionTable};
+use self::table::{ClientConnectionBounds, ConnectionTable};
 pub(super) use self::tracked::{ServingRequest, TrackedConnection};
 pub(super) use self::unsent::{NoRoom, UnsentBytes};
 use crate::config::Limits;
@@ -92,10 +92,10 @@ impl ClientConnections {
     }
 
     /// The current limits.
-    pub fn bounds(&self, limits: &Limits) -> ConnectionBounds {
+    pub fn bounds(&self, limits: &Limits) -> ClientConnectionBounds {
         let all = limits.connections.unwrap_or(MOST).min(self.most).max(1);
         let half = all.div_ceil(2);
-        ConnectionBounds {
+        ClientConnectionBounds {
             all,
             per_address: limits.connections_per_address.unwrap_or(half).min(all),
         }

@@ -13,7 +13,7 @@ use super::connections::TrackedConnection;
 use super::fields::RequestFields;
 use super::forwarded;
 use super::session::HttpSession;
-use crate::auth::{ClientCertificate, ConsumerId, Credentials, Identity};
+use crate::auth::{CallerIdentity, ClientCertificate, ConsumerId, Credentials};
 use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::limit::Allowances;
@@ -146,7 +146,7 @@ pub(super) fn identify(
             return Err(guessed(retry_after));
         }
     }
-    let Identity { consumer, key } = identity?;
+    let CallerIdentity { consumer, key } = identity?;
     if let (Some(address), Some(key)) = (address, key) {
         allowances.right_key(address, key);
     }

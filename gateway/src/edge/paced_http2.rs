@@ -12,7 +12,7 @@ use pingora::protocols::http::ServerSession;
 use super::connections::{NoRoom, TrackedConnection, UnsentBytes};
 use super::cors::HeaderLine;
 use super::fields::RequestFields;
-use super::response_head::ResponseHead;
+use super::reply_head::ReplyHead;
 use super::response_writer::{BodyPieces, ResponseWriter};
 use super::session::{BodyFault, HttpSession};
 use super::write_pace::{PIECE, WriteFault, WritePace};
@@ -189,18 +189,14 @@ impl HttpSession for PacedHttp2<'_> {
 }
 
 impl ResponseWriter for PacedHttp2<'_> {
-    async fn whole(
-        &mut self,
-        lines: &ResponseHead<'_>,
-        body: BodyPieces,
-    ) -> Result<(), WriteFault> {
+    async fn whole(&mut self, lines: &ReplyHead<'_>, body: BodyPieces) -> Result<(), WriteFault> {
         let body = self.counted(joined(body))?;
         let mut header = header(lines)?;
         header.set_content_length(body.len())?;
         self.write(header, body, true).await
     }
 
-    async fn begin(&mut self, lines: &ResponseHead<'_>) -> Result<(), WriteFault> {
+    async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
         self.write(header(lines)?, Bytes::new(), false).await
     }
 
@@ -217,7 +213,7 @@ impl ResponseWriter for PacedHttp2<'_> {
     }
 }
 
-fn header(lines: &ResponseHead<'_>) -> pingora::Result<ResponseHeader> {
+fn header(lines: &ReplyHead<'_>) -> pingora::Result<ResponseHeader> {
     let mut header = ResponseHeader::build_no_case(lines.status, Some(USUAL_HEADERS))?;
     filled(&mut header, |line| lines.tell(line))?;
     Ok(header)

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::compress::{Gzip, gzip};
 use super::request_head::RequestHead;
-use super::response_head::{Preflight, ResponseHead};
+use super::reply_head::{Preflight, ReplyHead};
 use super::response_writer::{BodyPieces, ResponseWriter, Sent};
 use super::write_pace::WriteFault;
 use crate::config::Config;
@@ -41,7 +41,7 @@ pub(super) async fn write(
         .or(remaining);
     let compression = &config.compression;
     let level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
-    let mut lines = ResponseHead {
+    let mut lines = ReplyHead {
         upstream: summary
             .attempt_summary
             .upstream
@@ -96,7 +96,7 @@ pub(super) async fn write_api(
         fields.push(("x-perijove-slots-behind", slots.to_string().into()));
     }
     fields.extend(response.notes);
-    let mut lines = ResponseHead {
+    let mut lines = ReplyHead {
         upstream: response.upstream.as_deref(),
         cache: response.cache,
         others: &fields,
@@ -179,7 +179,7 @@ pub(super) async fn refuse(
 ) -> Result<Sent, WriteFault> {
     let rejection = refusal.rejection;
     let allow = rejection.allow().map(|verbs| ("allow", Bytes::from(verbs)));
-    let lines = ResponseHead {
+    let lines = ReplyHead {
         others: allow.as_slice(),
         retry_after: rejection.retry_after(),
         remaining: rejection.remaining(),
@@ -198,7 +198,7 @@ pub(super) async fn preflight(
     head: &RequestHead,
     allowed: Preflight<'_>,
 ) -> Result<Sent, WriteFault> {
-    let lines = ResponseHead {
+    let lines = ReplyHead {
         preflight: Some(allowed),
         ..ResponseHead::new(200, TEXT, head)
     };
@@ -213,8 +213,7 @@ pub(super) async fn health(
     head: &RequestHead,
 ) -> Result<Sent, WriteFault> {
     let word = BodyPieces::from_iter([Bytes::from_static(word.as_bytes())]);
-    wire.whole(&ResponseHead::new(200, TEXT, head), word)
-        .await?;
+    wire.whole(&ReplyHead::new(200, TEXT, head), word).await?;
     Ok(0)
 }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::response_head::ResponseHead;
+use super::reply_head::ReplyHead;
 use super::write_pace::WriteFault;
 
 /// Body bytes sent, before compression.
@@ -18,14 +18,14 @@ pub(super) trait ResponseWriter: Send {
     /// Sends an answer whose body is known.
     fn whole(
         &mut self,
-        lines: &ResponseHead<'_>,
+        lines: &ReplyHead<'_>,
         body: BodyPieces,
     ) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
     /// Begins an answer of unknown length.
     fn begin(
         &mut self,
-        lines: &ResponseHead<'_>,
+        lines: &ReplyHead<'_>,
     ) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
     /// Sends a piece that is not empty.
@@ -36,15 +36,11 @@ pub(super) trait ResponseWriter: Send {
 }
 
 impl<W: ResponseWriter> ResponseWriter for &mut W {
-    async fn whole(
-        &mut self,
-        lines: &ResponseHead<'_>,
-        body: BodyPieces,
-    ) -> Result<(), WriteFault> {
+    async fn whole(&mut self, lines: &ReplyHead<'_>, body: BodyPieces) -> Result<(), WriteFault> {
         W::whole(self, lines, body).await
     }
 
-    async fn begin(&mut self, lines: &ResponseHead<'_>) -> Result<(), WriteFault> {
+    async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
         W::begin(self, lines).await
     }
 

@@ -16,7 +16,7 @@ use super::paced_http2::PacedHttp2;
 use super::reply::{self, ApiRefusal};
 use super::request_end::{ConnectionCut, RequestEnd};
 use super::request_head::RequestHead;
-use super::response_head::Preflight;
+use super::reply_head::Preflight;
 use super::rpc_app::{RpcApp, note};
 use super::session::HttpSession;
 use super::write_pace::WriteFault;

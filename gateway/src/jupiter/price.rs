@@ -37,7 +37,7 @@ struct PriceList<'p> {
 /// One price, with Jupiter's member names. A block means a slot there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TokenPrice {
+struct PriceEntry {
     usd_price: f64,
     block_id: u64,
     decimals: u8,
@@ -87,7 +87,7 @@ impl PriceBasis {
 impl Serialize for PriceList<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.prices.iter().map(|(token, price)| {
-            let member = TokenPrice {
+            let member = PriceEntry {
                 usd_price: price.usd,
                 block_id: price.slot.0,
                 decimals: price.decimals,

@@ -7,7 +7,7 @@ use prometheus::Registry;
 use super::upstream_socket::dial::{NetworkDialer, SocketDialer};
 use super::{Hub, PubSubMetrics};
 use crate::cache::{CacheMetrics, RedisMetrics, TieredCache};
-use crate::config::{Config, Upstream};
+use crate::config::{Config, UpstreamSettings};
 use crate::dispatch::{DispatchMetrics, DispatchState};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
@@ -25,12 +25,15 @@ pub(super) fn hub_with(change: impl FnOnce(&mut Config)) -> Arc<Hub> {
 }
 
 /// A hub in front of these upstreams, all well, whose sockets a test opens.
-pub(super) fn hub_dialling(upstreams: Vec<Upstream>, dial: Box<dyn SocketDialer>) -> Arc<Hub> {
+pub(super) fn hub_dialling(
+    upstreams: Vec<UpstreamSettings>,
+    dial: Box<dyn SocketDialer>,
+) -> Arc<Hub> {
     hub_dialling_with(upstreams, dial, |_| {})
 }
 
 pub(super) fn hub_dialling_with(
-    upstreams: Vec<Upstream>,
+    upstreams: Vec<UpstreamSettings>,
     dial: Box<dyn SocketDialer>,
     change: impl FnOnce(&mut Config),
 ) -> Arc<Hub> {

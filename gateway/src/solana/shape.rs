@@ -75,7 +75,7 @@ fn is_item(method: Method, mut item: Cursor<'_>) -> bool {
 
 /// Whether an object has one of these members, or all of them. The value of each that is looked at
 /// is of its kind.
-fn has(mut object: Cursor<'_>, members: &[Member], all: bool) -> bool {
+fn has(mut object: Cursor<'_>, members: &[ShapeMember], all: bool) -> bool {
     let mut missing = if all { members.len() } else { 1 };
     let mut first = true;
     object.eat(b'{');
@@ -146,4 +146,4 @@ mod kinds;
 mod members;
 mod tests;
 use kinds::{Shape, ValueKind, items, shape};
-use members::{Member, item_members, members, needs_all};
+use members::{ShapeMember, item_members, members, needs_all};

@@ -36,7 +36,7 @@ use crate::upstream::transport::endpoint::Endpoint;
 
 pub use self::candidate::{ApiCandidate, ApiFailureReporter};
 pub use self::choices::ApiChoices;
-pub use self::fitness::Fitness;
+pub use self::fitness::ApiFitness;
 pub use self::metrics::ApiMetrics;
 pub use self::pool::{ApiChoice, ApiPool};
 pub use self::priority::priority;
@@ -55,7 +55,7 @@ pub struct ApiUpstream {
     wire: Arc<ConnectSettings>,
     state: Arc<ApiState>,
     organisation: Arc<Organisation>,
-    breaker: config::Breaker,
+    breaker: config::BreakerSettings,
     health: config::JupiterHealth,
     clock: UnixClock,
 }
@@ -217,10 +217,10 @@ fn paths(settings: &config::JupiterUpstream) -> PathMap {
 }
 
 /// What is needed to connect, as with an upstream of RPC. A key is sent only if there is one.
-fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
+fn as_endpoint(settings: &config::JupiterUpstream) -> config::UpstreamSettings {
     let key = settings.key.as_ref().filter(|key| !key.is_empty());
     let header = key.map(|key| (settings.key_header.clone(), key.clone()));
-    config::Upstream {
+    config::UpstreamSettings {
         id: settings.id.clone(),
         url: settings.url.clone(),
         ws_url: None,
@@ -241,6 +241,6 @@ fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
         allow: Vec::new(),
         deny: Vec::new(),
         capabilities: None,
-        probe: config::Probe::default(),
+        probe: config::ProbeSettings::default(),
     }
 }

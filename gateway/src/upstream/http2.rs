@@ -21,6 +21,6 @@ mod vitals;
 mod watched;
 
 pub(super) use exchange::{LostCall, Repeat, exchange};
-pub(super) use incoming::{Incoming, JoinedPieces};
+pub(super) use incoming::{IncomingBody, JoinedPieces};
 pub(super) use pool::{Http2Pool, WaitDeadline};
 pub(super) use stream_lease::StreamLease;

@@ -9,8 +9,8 @@ use prometheus::Registry;
 use tokio::time::Instant;
 
 use crate::config::{
-    Config, HttpVersion, JupiterKind, JupiterPaths, JupiterUpstream, Probe, Propagate, Tier,
-    Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+    Config, HttpVersion, JupiterKind, JupiterPaths, JupiterUpstream, ProbeSettings, Propagate,
+    Tier, Timeouts, UpstreamSettings, UpstreamTls, UpstreamUrl,
 };
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::health::slot_look::{SightingSource, SlotLook};
@@ -19,8 +19,8 @@ use crate::upstream::{
 };
 
 /// Settings of a local upstream with every default.
-pub(crate) fn settings(id: &str, url: &str) -> Upstream {
-    Upstream {
+pub(crate) fn settings(id: &str, url: &str) -> UpstreamSettings {
+    UpstreamSettings {
         id: id.to_owned(),
         url: UpstreamUrl::parse(url).unwrap(),
         ws_url: None,
@@ -41,11 +41,11 @@ pub(crate) fn settings(id: &str, url: &str) -> Upstream {
         allow: Vec::new(),
         deny: Vec::new(),
         capabilities: None,
-        probe: Probe::default(),
+        probe: ProbeSettings::default(),
     }
 }
 
-pub(crate) fn config(upstreams: Vec<Upstream>) -> Config {
+pub(crate) fn config(upstreams: Vec<UpstreamSettings>) -> Config {
     Config {
         upstreams,
         ..Config::default()
@@ -62,7 +62,7 @@ pub(crate) fn parts() -> SharedParts {
 }
 
 /// A pool whose background tasks do not run.
-pub(crate) fn pool(upstreams: Vec<Upstream>) -> Arc<Pool> {
+pub(crate) fn pool(upstreams: Vec<UpstreamSettings>) -> Arc<Pool> {
     let pool = Pool::compile(&config(upstreams), None, &parts()).unwrap();
     let members = pool.upstreams().iter().map(|up| Arc::clone(up.state()));
     pool.cluster().replace(members.collect());
@@ -70,7 +70,7 @@ pub(crate) fn pool(upstreams: Vec<Upstream>) -> Arc<Pool> {
 }
 
 /// The same with every upstream probed and healthy, at slot 1000.
-pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
+pub(crate) fn healthy(upstreams: Vec<UpstreamSettings>) -> Arc<Pool> {
     let (pool, now) = (pool(upstreams), Instant::now());
     for upstream in pool.upstreams() {
         let member = &upstream.member;

@@ -18,7 +18,7 @@ fn impatient(url: &str) -> config::Redis {
     config::Redis {
         deadline: DEADLINE,
         connect: Duration::from_millis(500),
-        breaker: config::RedisBreaker {
+        breaker: config::RedisBreakerSettings {
             failures: 5,
             open: Duration::from_millis(300),
         },

@@ -16,7 +16,7 @@ fn eager(settings: config::Redis) -> config::Redis {
     config::Redis {
         deadline: Duration::from_millis(500),
         connect: Duration::from_secs(1),
-        breaker: config::RedisBreaker {
+        breaker: config::RedisBreakerSettings {
             failures: 5,
             open: Duration::from_millis(200),
         },

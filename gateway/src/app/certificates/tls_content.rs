@@ -1,11 +1,11 @@
 //! What is read from the files of a certificate.
 
-use crate::config::{ClientAuthorities, Files, Identity, IdentityFault, TlsListener};
+use crate::config::{ClientAuthorities, Files, IdentityFault, ServerIdentity, TlsListener};
 use crate::edge::TlsSetup;
 
 /// What was read from the files.
 pub(super) struct TlsContent {
-    pub(super) identity: Identity,
+    pub(super) identity: ServerIdentity,
     pub(super) clients: Option<ClientAuthorities>,
 }
 
@@ -36,7 +36,8 @@ pub(super) fn read(settings: &TlsListener) -> Result<TlsContent, Vec<String>> {
             .map_err(|error| vec![format!("cannot read {}: {error}", file.display())])
     };
     let (certificate, key) = (text(&settings.certificate)?, text(&settings.key)?);
-    let identity = Identity::parse((&settings.certificate, &certificate), (&settings.key, &key));
+    let identity =
+        ServerIdentity::parse((&settings.certificate, &certificate), (&settings.key, &key));
     let message = |fault: IdentityFault| format!("{}: {}", fault.key, fault.message);
     let identity =
         identity.map_err(|faults| faults.into_iter().map(message).collect::<Vec<_>>())?;

@@ -67,7 +67,7 @@ pub(super) struct RedisBreaker {
 }
 
 impl RedisBreaker {
-    pub(super) fn new(settings: &config::RedisBreaker) -> Self {
+    pub(super) fn new(settings: &config::RedisBreakerSettings) -> Self {
         Self {
             failures: settings.failures,
             open: settings.open,
@@ -135,7 +135,7 @@ mod tests {
     const PAUSE: Duration = Duration::from_secs(5);
 
     fn breaker() -> (RedisBreaker, Instant) {
-        let settings = config::RedisBreaker {
+        let settings = config::RedisBreakerSettings {
             failures: 3,
             open: PAUSE,
         };

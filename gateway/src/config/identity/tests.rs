@@ -18,7 +18,7 @@ hRPfUOItv93rRMuAa1ckj4rKalrKwJvo4TTwspIv+qfbKxLY0hznjOwbhTtgOuhU\n\
 #[test]
 fn a_certificate_of_version_1_is_an_authority_if_anything() {
     let (certificate, key) = (Path::new("tls.crt"), Path::new("tls.key"));
-    let faults = Identity::parse((certificate, OLD_CERTIFICATE), (key, "")).unwrap_err();
+    let faults = ServerIdentity::parse((certificate, OLD_CERTIFICATE), (key, "")).unwrap_err();
     let [fault, _no_key] = &faults[..] else {
         panic!("{faults:?}")
     };

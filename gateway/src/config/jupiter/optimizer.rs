@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 
 /// The best of several quotes, for requests with `x-perijove-optimize: best`.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
-pub struct Optimizer {
+pub struct OptimizerSettings {
     /// Whether that header is honoured. Each such quote costs several requests.
     pub enabled: bool,
     /// A path that means such a quote without the header, such as `/swap/v1/best`.
@@ -30,7 +30,7 @@ pub struct Optimizer {
     pub dexes: Vec<String>,
 }
 
-impl Default for Optimizer {
+impl Default for OptimizerSettings {
     fn default() -> Self {
         Self {
             enabled: true,
@@ -46,7 +46,7 @@ impl Default for Optimizer {
     }
 }
 
-impl Optimizer {
+impl OptimizerSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let path: Option<String> = section.optional("path");

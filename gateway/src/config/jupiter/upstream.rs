@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 
 use crate::config::upstream::{is_on, read_url};
 use crate::config::{
-    Budget, HttpVersion, Propagate, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+    BudgetSettings, HttpVersion, Propagate, Tier, Timeouts, UpstreamSettings, UpstreamTls,
+    UpstreamUrl,
 };
 
 /// The header that Jupiter expects keys in.
@@ -37,7 +38,7 @@ pub struct JupiterUpstream {
     /// hold-offs after a rate limit: Jupiter counts requests by organisation, whatever the key.
     pub organisation: Option<String>,
     /// Requests that its organisation may send; without it there is no limit. Executions cost nothing.
-    pub budget: Option<Budget>,
+    pub budget: Option<BudgetSettings>,
     /// The header that the key is sent in.
     pub key_header: String,
     /// Fee that the upstream itself adds, in hundredths of a percent. Upstreams with different fees
@@ -148,7 +149,7 @@ impl JupiterUpstream {
         if organisation.as_ref().is_some_and(String::is_empty) {
             section.violation("organisation", "must not be empty");
         }
-        let budget = Budget::read_rate(section);
+        let budget = BudgetSettings::read_rate(section);
         let key_header = read_key_header(section);
         let platform_fee_bps = section.within("platform_fee_bps", 0, 0..=10_000);
         let metered = section.optional("metered").unwrap_or(!own);
@@ -157,13 +158,14 @@ impl JupiterUpstream {
         });
         let http = section.or("http", HttpVersion::default());
         let connections = section.within("connections", 20, 1..=10_000);
-        let ceiling = Upstream::CONNECTIONS_CEILING;
+        let ceiling = UpstreamSettings::CONNECTIONS_CEILING;
         let connections_ceiling = section.within("connections_ceiling", ceiling, 1..=65_536);
         if section.has("connections_ceiling") && connections_ceiling < connections {
             section.violation("connections_ceiling", "must not be below connections");
         }
         let hour = Duration::from_secs(1)..=Duration::from_hours(1);
-        let idle_timeout = section.within("idle_timeout", Upstream::IDLE_TIMEOUT, hour.clone());
+        let idle_timeout =
+            section.within("idle_timeout", UpstreamSettings::IDLE_TIMEOUT, hour.clone());
         let tls = section.nested("tls", UpstreamTls::read);
         if section.has("tls") && url.as_ref().is_some_and(|url| !url.is_tls()) {
             section.violation("tls", "has no effect on an http:// URL");
@@ -172,7 +174,7 @@ impl JupiterUpstream {
         if key.is_some() && url.as_ref().is_some_and(in_clear) {
             section.warn("url", "is not https://: the key is sent unencrypted");
         }
-        let dns_refresh = section.within("dns_refresh", Upstream::DNS_REFRESH, hour);
+        let dns_refresh = section.within("dns_refresh", UpstreamSettings::DNS_REFRESH, hour);
         let is_key = |name: &str| key_header.eq_ignore_ascii_case(name);
         let propagate = section.nested("propagate", |section| Propagate::read(section, is_key));
         Some(Self {

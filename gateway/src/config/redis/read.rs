@@ -8,7 +8,7 @@ use perijove_core::settings::{Section, Size, pem_file};
 use schemars::Schema;
 use serde_json::{Value, json};
 
-use super::{Redis, RedisBreaker, RedisMode, RedisUrl};
+use super::{Redis, RedisBreakerSettings, RedisMode, RedisUrl};
 use crate::config::limits::size;
 
 impl Redis {
@@ -73,13 +73,13 @@ impl Redis {
                 self.wait_for_others,
                 Duration::ZERO..=Duration::from_secs(5),
             ),
-            breaker: section.nested("breaker", RedisBreaker::read),
+            breaker: section.nested("breaker", RedisBreakerSettings::read),
             ..self
         }
     }
 }
 
-impl RedisBreaker {
+impl RedisBreakerSettings {
     fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         Self {

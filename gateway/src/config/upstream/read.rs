@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::config::methods::method_names;
 use crate::config::own_addresses::OwnAddresses;
 use crate::config::{
-    Budget, HttpVersion, Probe, Propagate, Tier, Tiers, Timeouts, Upstream, UpstreamTls,
-    UpstreamUrl, WsUrl,
+    BudgetSettings, HttpVersion, ProbeSettings, Propagate, Tier, Tiers, Timeouts, UpstreamSettings,
+    UpstreamTls, UpstreamUrl, WsUrl,
 };
 
 /// Headers the gateway sets itself.
@@ -33,7 +33,7 @@ const OWN_HEADERS: [&str; 12] = [
     "upgrade",
 ];
 
-impl Upstream {
+impl UpstreamSettings {
     /// All upstreams that are switched on.
     pub(in crate::config) fn read_all(
         section: &mut Section<'_>,
@@ -77,7 +77,7 @@ impl Upstream {
         let weight = section.within("weight", 1, 1..=1000);
         let headers = read_headers(section);
         let metered = section.optional("metered").unwrap_or(of_tier.metered);
-        let budget = Budget::read(section);
+        let budget = BudgetSettings::read(section);
         let timeouts = section.nested("timeouts", Timeouts::read);
         let http = section.or("http", HttpVersion::default());
         let connections = section.optional_within("connections", 1..=10_000);
@@ -99,7 +99,7 @@ impl Upstream {
             }
         }
         let capabilities = section.optional_list("capabilities");
-        let probe = section.nested("probe", |section| Probe::read(section, metered));
+        let probe = section.nested("probe", |section| ProbeSettings::read(section, metered));
         let is_set = |name: &str| headers.contains_key(name);
         let propagate = section.nested("propagate", |section| Propagate::read(section, is_set));
         Some(Self {
@@ -128,7 +128,7 @@ impl Upstream {
     }
 }
 
-/// The keys that are not in [`Upstream`], because they have taken effect before it exists.
+/// The keys that are not in [`UpstreamSettings`], because they have taken effect before it exists.
 pub(in crate::config) fn add_switches(schema: &mut Schema) {
     for (key, description) in [
         ("enabled", "Whether the upstream is used at all."),
@@ -170,7 +170,7 @@ pub(in crate::config) fn is_on(section: &mut Section<'_>) -> bool {
 
 /// The default is raised to the number of kept connections; an explicit value must not be below it.
 fn read_ceiling(section: &mut Section<'_>, kept: usize) -> usize {
-    let default = Upstream::CONNECTIONS_CEILING;
+    let default = UpstreamSettings::CONNECTIONS_CEILING;
     let ceiling = section.within("connections_ceiling", default, 1..=65_536);
     if section.has("connections_ceiling") && ceiling < kept {
         section.violation("connections_ceiling", "must not be below connections");
@@ -299,7 +299,7 @@ fn is_server_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-impl Probe {
+impl ProbeSettings {
     fn read(section: &mut Section<'_>, metered: bool) -> Self {
         let interval = if metered {
             Self::METERED_INTERVAL

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perijove_core::settings::Reading;
 
-use crate::config::{Budget, Config, JupiterUpstream, PROBE_SHARE, Upstream};
+use crate::config::{BudgetSettings, Config, JupiterUpstream, PROBE_SHARE, UpstreamSettings};
 
 /// The question of most probes, and how many there are in a round that is not sparing.
 const QUESTION: &str = "getSlot";
@@ -47,9 +47,14 @@ pub(super) fn look_at_probes(config: &Config, reading: &Reading<'_>) {
     }
 }
 
-fn look_at(upstream: &Upstream, budget: &Budget, all: &[Upstream], reading: &Reading<'_>) {
-    let is_same = |other: &&Upstream| {
-        let organisation = |one: &Upstream| one.budget.as_ref()?.organisation.clone();
+fn look_at(
+    upstream: &UpstreamSettings,
+    budget: &BudgetSettings,
+    all: &[UpstreamSettings],
+    reading: &Reading<'_>,
+) {
+    let is_same = |other: &&UpstreamSettings| {
+        let organisation = |one: &UpstreamSettings| one.budget.as_ref()?.organisation.clone();
         other.id == upstream.id
             || (budget.organisation.is_some() && organisation(other) == budget.organisation)
     };
@@ -77,7 +82,10 @@ fn look_at(upstream: &Upstream, budget: &Budget, all: &[Upstream], reading: &Rea
 }
 
 /// The budget of an upstream's organisation.
-fn budget_of<'a>(upstream: &'a JupiterUpstream, all: &'a [JupiterUpstream]) -> Option<&'a Budget> {
+fn budget_of<'a>(
+    upstream: &'a JupiterUpstream,
+    all: &'a [JupiterUpstream],
+) -> Option<&'a BudgetSettings> {
     let of_organisation = || {
         let named = upstream.organisation.as_ref()?;
         let mut same = all
@@ -89,7 +97,7 @@ fn budget_of<'a>(upstream: &'a JupiterUpstream, all: &'a [JupiterUpstream]) -> O
 }
 
 /// The time in which the share of probes earns one for one of so many upstreams.
-fn pace(budget: &Budget, sharers: usize) -> Duration {
+fn pace(budget: &BudgetSettings, sharers: usize) -> Duration {
     let own = budget.rate.interval_nanos();
     let of_group = budget
         .groups

@@ -76,9 +76,9 @@ impl Scene {
         Self {
             pool: testing::healthy(upstreams.collect()),
             settings: Settings {
-                retry: config::Retry::default(),
-                hedge: config::Hedge::default(),
-                history: config::History::default(),
+                retry: config::RetrySettings::default(),
+                hedge: config::HedgeSettings::default(),
+                history: config::HistorySettings::default(),
                 selection: config::Selection::default(),
                 answer_buffer: 1024,
             },

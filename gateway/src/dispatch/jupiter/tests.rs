@@ -36,9 +36,9 @@ impl Scene {
             pool: testing::jupiter(&[("own", Tier::Local), ("hosted", Tier::Paid)]),
             nodes: testing::healthy(vec![testing::settings("node", "http://127.0.0.1:1/")]),
             settings: Settings {
-                retry: config::Retry::default(),
-                hedge: config::Hedge::default(),
-                history: config::History::default(),
+                retry: config::RetrySettings::default(),
+                hedge: config::HedgeSettings::default(),
+                history: config::HistorySettings::default(),
                 selection: config::Selection::default(),
                 answer_buffer: 1024,
             },

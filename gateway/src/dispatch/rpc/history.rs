@@ -250,11 +250,11 @@ impl Dispatch<'_, RpcCall<'_>> {
     async fn fly_deeper(&self, doubt: &HistoryDoubt) -> (Delivered<AnswerPayload>, CallSummary) {
         let now = Instant::now();
         let settings = Settings {
-            retry: config::Retry {
+            retry: config::RetrySettings {
                 attempts: self.settings.retry.attempts.min(ATTEMPTS),
                 ..self.settings.retry.clone()
             },
-            hedge: config::Hedge {
+            hedge: config::HedgeSettings {
                 enabled: false,
                 ..self.settings.hedge.clone()
             },

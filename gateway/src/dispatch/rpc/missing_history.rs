@@ -102,7 +102,7 @@ impl MissingHistory {
         &self,
         subject: u64,
         failed: bool,
-        settings: &config::History,
+        settings: &config::HistorySettings,
         now: Instant,
     ) {
         let known = self.missed.get(&subject);
@@ -137,7 +137,7 @@ mod tests {
 
     /// How often a question that is asked twice a second for so long is taken to the archive.
     fn asked(memory: &MissingHistory, subject: u64, long: Duration) -> u32 {
-        let (settings, mut now) = (config::History::default(), Instant::now());
+        let (settings, mut now) = (config::HistorySettings::default(), Instant::now());
         let end = now + long;
         let mut asked = 0;
         while now < end {
@@ -182,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_thing_that_is_due_is_enough() {
         let (memory, now) = (MissingHistory::default(), Instant::now());
-        let settings = config::History::default();
+        let settings = config::HistorySettings::default();
         memory.missed(1, false, &settings, now);
         memory.missed(2, true, &settings, now);
         let standing = |subjects: &[u64]| memory.standing(subjects, AbsenceWording::Empty, now);
@@ -195,7 +195,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_double_up_to_the_longest_and_are_forgotten() {
-        let (memory, settings) = (MissingHistory::default(), config::History::default());
+        let (memory, settings) = (
+            MissingHistory::default(),
+            config::HistorySettings::default(),
+        );
         let mut now = Instant::now();
         for seconds in [5, 10, 20, 40, 80, 160, 300, 300] {
             memory.missed(1, false, &settings, now);

@@ -27,7 +27,7 @@ const MOST_ESCAPES: usize = 3;
 
 /// The same judgement, with texts of our own in place of those that hold a part of the upstream's
 /// address or of the headers it is sent.
-pub(super) fn withheld(judged: JudgedCall, upstream: &config::Upstream) -> JudgedCall {
+pub(super) fn withheld(judged: JudgedCall, upstream: &config::UpstreamSettings) -> JudgedCall {
     let JudgedAttempt::Bad {
         verdict,
         answer,
@@ -43,7 +43,7 @@ pub(super) fn withheld(judged: JudgedCall, upstream: &config::Upstream) -> Judge
     }
 }
 
-fn withheld_page(page: RefusedPage, upstream: &config::Upstream) -> RefusedPage {
+fn withheld_page(page: RefusedPage, upstream: &config::UpstreamSettings) -> RefusedPage {
     let is_text = page.content_type.starts_with("text/plain") || page.content_type.contains("json");
     let is_whole = page.body.len() < LONGEST_PAGE;
     if is_text && is_whole && !is_betrayed(&page.body, upstream, |part| part.len() >= LEAST) {
@@ -57,7 +57,7 @@ fn withheld_page(page: RefusedPage, upstream: &config::Upstream) -> RefusedPage 
     }
 }
 
-fn withheld_error(payload: AnswerPayload, upstream: &config::Upstream) -> AnswerPayload {
+fn withheld_error(payload: AnswerPayload, upstream: &config::UpstreamSettings) -> AnswerPayload {
     let AnswerPayload::Whole(answer) = &payload else {
         return payload;
     };
@@ -92,7 +92,11 @@ fn withheld_error(payload: AnswerPayload, upstream: &config::Upstream) -> Answer
 }
 
 /// Whether a text contains the upstream's path, or a part of its URL or headers that `counts`.
-fn is_betrayed(text: &[u8], upstream: &config::Upstream, counts: impl Fn(&str) -> bool) -> bool {
+fn is_betrayed(
+    text: &[u8],
+    upstream: &config::UpstreamSettings,
+    counts: impl Fn(&str) -> bool,
+) -> bool {
     if text.is_empty() {
         return false;
     }

@@ -17,7 +17,7 @@ type ConnectionSet = IndexMap<usize, Arc<ConnectionState>>;
 
 /// Limits of client connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionBounds {
+pub struct ClientConnectionBounds {
     pub all: usize,
     pub per_address: usize,
 }
@@ -84,7 +84,7 @@ impl ConnectionTable {
     pub(super) fn full(
         &self,
         next: &ConnectionState,
-        bounds: ConnectionBounds,
+        bounds: ClientConnectionBounds,
     ) -> Option<BoundReached> {
         let own = next.origin.and_then(|origin| self.by_origin.get(&origin));
         if own.is_some_and(|own| own.len() >= bounds.per_address) {

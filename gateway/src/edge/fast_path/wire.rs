@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::config::Limits;
 use crate::edge::connections::TrackedConnection;
-use crate::edge::response_head::ResponseHead;
+use crate::edge::reply_head::ReplyHead;
 use crate::edge::response_writer::{BodyPieces, ResponseWriter};
 use crate::edge::write_pace::{PIECE, WriteFault, WritePace};
 
@@ -103,7 +103,7 @@ impl<'a> DirectWrite<'a> {
     }
 
     /// Writes the beginning of the head: everything but the framing and the empty line.
-    fn head(&mut self, lines: &ResponseHead<'_>) {
+    fn head(&mut self, lines: &ReplyHead<'_>) {
         self.buffer.clear();
         let status = StatusCode::from_u16(lines.status).unwrap_or_default();
         self.buffer.extend_from_slice(b"HTTP/1.1 ");
@@ -141,11 +141,7 @@ impl<'a> DirectWrite<'a> {
 }
 
 impl ResponseWriter for DirectWrite<'_> {
-    async fn whole(
-        &mut self,
-        lines: &ResponseHead<'_>,
-        body: BodyPieces,
-    ) -> Result<(), WriteFault> {
+    async fn whole(&mut self, lines: &ReplyHead<'_>, body: BodyPieces) -> Result<(), WriteFault> {
         let length: usize = body.iter().map(Bytes::len).sum();
         self.head(lines);
         self.line(
@@ -165,7 +161,7 @@ impl ResponseWriter for DirectWrite<'_> {
         self.send(&[]).await
     }
 
-    async fn begin(&mut self, lines: &ResponseHead<'_>) -> Result<(), WriteFault> {
+    async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
         self.head(lines);
         if self.manner.chunks {
             self.line("transfer-encoding", b"chunked");

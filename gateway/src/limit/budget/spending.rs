@@ -76,7 +76,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_ends_when_more_is_used_than_is_earned() {
         let budgets = UpstreamBudgets::default();
-        let settings = config::Budget {
+        let settings = config::BudgetSettings {
             rate: BudgetRate {
                 requests: 3600,
                 per: Per::Hour,

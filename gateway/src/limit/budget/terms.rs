@@ -58,7 +58,7 @@ impl UpstreamBudgets {
     pub fn set(
         &self,
         upstream: &str,
-        settings: Option<&config::Budget>,
+        settings: Option<&config::BudgetSettings>,
         treasury: &BudgetRegistry,
     ) {
         let terms = settings.map(|settings| {

@@ -44,7 +44,7 @@ impl ApiCall {
         self.fields = vec![("accept", Bytes::from_static(jupiter::JSON.as_bytes()))];
     }
 
-    pub(super) fn optimizer(&self) -> &config::Optimizer {
+    pub(super) fn optimizer(&self) -> &config::OptimizerSettings {
         &self.snapshot.config.jupiter.optimizer
     }
 

@@ -87,10 +87,10 @@ fn read(body: &[u8], asked: &[Pubkey]) -> Vec<(Pubkey, Bytes)> {
 fn is_price(price: &RawValue) -> bool {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct TokenPrice {
+    struct PricedToken {
         usd_price: f64,
     }
-    let told = serde_json::from_str::<TokenPrice>(price.get());
+    let told = serde_json::from_str::<PricedToken>(price.get());
     price.get().starts_with('{') && told.is_ok_and(|told| told.usd_price >= 0.0)
 }
 

@@ -93,19 +93,19 @@ impl Node {
 }
 
 /// A hub whose upstreams are these, and the sockets it opens.
-fn scripted(upstreams: Vec<config::Upstream>) -> (Arc<Hub>, mpsc::UnboundedReceiver<Node>) {
+fn scripted(upstreams: Vec<config::UpstreamSettings>) -> (Arc<Hub>, mpsc::UnboundedReceiver<Node>) {
     let (opened, nodes) = mpsc::unbounded_channel();
     let hub = hub_dialling(upstreams, Box::new(Scripted(opened)));
     hub.start(&Handle::current());
     (hub, nodes)
 }
 
-fn own(id: &str) -> config::Upstream {
+fn own(id: &str) -> config::UpstreamSettings {
     settings(id, "http://node:8899")
 }
 
-fn bought(id: &str, metered: bool) -> config::Upstream {
-    config::Upstream {
+fn bought(id: &str, metered: bool) -> config::UpstreamSettings {
+    config::UpstreamSettings {
         tier: config::Tier::Paid,
         metered,
         ..own(id)

@@ -4,12 +4,12 @@ use crate::solana::Method;
 use crate::solana::shape::kinds::ValueKind;
 
 /// A member and what it is.
-pub(super) type Member = (&'static [u8], ValueKind);
+pub(super) type ShapeMember = (&'static [u8], ValueKind);
 
 /// Members of a result, or of its value, if it is an object: at least one of them is present,
 /// whoever adds others. The one that nodes write first comes first. Empty if the members are not
 /// fixed.
-pub(super) const fn members(method: Method) -> &'static [Member] {
+pub(super) const fn members(method: Method) -> &'static [ShapeMember] {
     use {Method as M, ValueKind as K};
     match method {
         M::GetAccountInfo => ACCOUNT,
@@ -66,7 +66,7 @@ pub(super) const fn members(method: Method) -> &'static [Member] {
     }
 }
 
-const ACCOUNT: &[Member] = &[
+const ACCOUNT: &[ShapeMember] = &[
     (b"data", ValueKind::Any),
     (b"lamports", ValueKind::Number),
     (b"owner", ValueKind::String),
@@ -78,7 +78,7 @@ pub(super) const fn needs_all(method: Method) -> bool {
 }
 
 /// The same for the items of a result, or of its value, if they are objects.
-pub(super) const fn item_members(method: Method) -> &'static [Member] {
+pub(super) const fn item_members(method: Method) -> &'static [ShapeMember] {
     use {Method as M, ValueKind as K};
     match method {
         M::GetMultipleAccounts => ACCOUNT,

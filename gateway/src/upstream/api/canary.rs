@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::ApiUpstream;
 use super::canary_fault::CanaryFault;
-use super::fitness::Fitness;
+use super::fitness::ApiFitness;
 use crate::jupiter::{ApiFault, ApiRoute, AskedSwap, Product, QuoteFacts, SwapMode};
 use crate::limit::PermitRequest;
 use crate::solana::Priority;
@@ -95,7 +95,7 @@ fn concluded(
     reply: Result<ReplyTo<ApiRequest>, TransportFault>,
     tip: Option<Slot>,
     (started, now): (Instant, Instant),
-) -> Option<(Fitness, Fitness)> {
+) -> Option<(ApiFitness, ApiFitness)> {
     let state = &upstream.state;
     let reply = match reply {
         Ok(reply) => reply,
@@ -141,7 +141,7 @@ fn quoted(
     (status, body): (u16, &Bytes),
     tip: Option<Slot>,
     (started, now): (Instant, Instant),
-) -> (Fitness, Fitness) {
+) -> (ApiFitness, ApiFitness) {
     let state = &upstream.state;
     // A quote for nothing, or without the slot of its markets, says nothing about them.
     let usable = |facts: &QuoteFacts| facts.out_amount > 0 && facts.context_slot.is_some();
@@ -160,21 +160,21 @@ fn quoted(
     state.quoted(facts.context_slot, tip, now, &upstream.health)
 }
 
-fn tell(upstream: &ApiUpstream, (before, after): (Fitness, Fitness)) {
+fn tell(upstream: &ApiUpstream, (before, after): (ApiFitness, ApiFitness)) {
     if before == after {
         return;
     }
     let (id, lag) = (upstream.id(), upstream.state.lag());
     match after {
-        Fitness::Fit => tracing::info!(upstream = id, "Jupiter upstream healthy"),
-        Fitness::Lagging => {
+        ApiFitness::Fit => tracing::info!(upstream = id, "Jupiter upstream healthy"),
+        ApiFitness::Lagging => {
             tracing::warn!(
                 upstream = id,
                 slots = lag,
                 "Jupiter upstream serves stale market data; skipping it"
             );
         }
-        Fitness::Failing | Fitness::Unknown => {
+        ApiFitness::Failing | ApiFitness::Unknown => {
             let fault = upstream.state.canary_fault.lock().clone();
             let (cause, cure) = fault.map(|fault| (fault.cause, fault.cure)).unzip();
             tracing::warn!(

@@ -9,7 +9,7 @@ use crate::config::JupiterHealth;
 
 /// Whether an upstream is to be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fitness {
+pub enum ApiFitness {
     /// Nothing is known yet; it may be tried.
     #[default]
     Unknown,
@@ -20,7 +20,7 @@ pub enum Fitness {
     Failing,
 }
 
-impl Fitness {
+impl ApiFitness {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -34,7 +34,7 @@ impl Fitness {
 /// Observations of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct ApiHealth {
-    fitness: Fitness,
+    fitness: ApiFitness,
     failures: u32,
     /// How many slots its last quote was behind.
     lag: Option<u64>,
@@ -43,7 +43,7 @@ pub(super) struct ApiHealth {
 }
 
 impl ApiHealth {
-    pub(super) fn fitness(&self) -> Fitness {
+    pub(super) fn fitness(&self) -> ApiFitness {
         self.fitness
     }
 
@@ -52,7 +52,7 @@ impl ApiHealth {
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        matches!(self.fitness, Fitness::Unknown | Fitness::Fit)
+        matches!(self.fitness, ApiFitness::Unknown | ApiFitness::Fit)
     }
 
     /// A quote arrived, from the market state at `slot`; the cluster is at `tip`.
@@ -66,11 +66,13 @@ impl ApiHealth {
         self.failures = 0;
         self.lag = slot.zip(tip).map(|(slot, tip)| slot.lag_behind(tip));
         let next = match (self.fitness, self.lag) {
-            (_, Some(lag)) if lag > limits.exclude_lag => Fitness::Lagging,
-            (Fitness::Lagging, Some(lag)) if lag >= limits.readmit_lag => Fitness::Lagging,
-            _ => Fitness::Fit,
+            (_, Some(lag)) if lag > limits.exclude_lag => ApiFitness::Lagging,
+            (ApiFitness::Lagging, Some(lag)) if lag >= limits.readmit_lag => ApiFitness::Lagging,
+            _ => ApiFitness::Fit,
         };
-        if next == Fitness::Fit && matches!(self.fitness, Fitness::Lagging | Fitness::Failing) {
+        if next == ApiFitness::Fit
+            && matches!(self.fitness, ApiFitness::Lagging | ApiFitness::Failing)
+        {
             self.recovered = Some(now);
         }
         self.fitness = next;
@@ -80,7 +82,7 @@ impl ApiHealth {
     pub(super) fn failed(&mut self, limits: &JupiterHealth) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= limits.failures {
-            self.fitness = Fitness::Failing;
+            self.fitness = ApiFitness::Failing;
         }
     }
 
@@ -119,14 +121,14 @@ mod tests {
         let mut health = ApiHealth::default();
         assert!(health.is_usable());
         for (slot, fitness) in [
-            (999, Fitness::Fit),
-            (984, Fitness::Fit),
-            (983, Fitness::Lagging),
-            (990, Fitness::Lagging),
-            (992, Fitness::Lagging),
-            (993, Fitness::Fit),
-            (985, Fitness::Fit),
-            (1_050, Fitness::Fit),
+            (999, ApiFitness::Fit),
+            (984, ApiFitness::Fit),
+            (983, ApiFitness::Lagging),
+            (990, ApiFitness::Lagging),
+            (992, ApiFitness::Lagging),
+            (993, ApiFitness::Fit),
+            (985, ApiFitness::Fit),
+            (1_050, ApiFitness::Fit),
         ] {
             health.quoted(Some(Slot(slot)), tip, now, &limits());
             assert_eq!(health.fitness(), fitness, "{slot}");
@@ -134,7 +136,7 @@ mod tests {
         // Without a slot of either, nothing is concluded.
         health.quoted(None, tip, now, &limits());
         health.quoted(Some(Slot(1)), None, now, &limits());
-        assert_eq!((health.fitness(), health.lag()), (Fitness::Fit, None));
+        assert_eq!((health.fitness(), health.lag()), (ApiFitness::Fit, None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,7 +150,7 @@ mod tests {
         }
         assert!(health.is_usable());
         health.failed(&limits());
-        assert_eq!(health.fitness(), Fitness::Failing);
+        assert_eq!(health.fitness(), ApiFitness::Failing);
         health.quoted(None, None, start, &limits());
         for (seconds, share) in [(0, 100), (10, 400), (20, 700), (30, 1000), (90, 1000)] {
             assert_eq!(

@@ -22,7 +22,7 @@ pub(super) struct Organisation {
 impl Organisation {
     /// Applies the settings of its upstreams, of which there are so many; what is used up stays used
     /// up.
-    pub(super) fn set(&self, budget: Option<&config::Budget>, upstreams: usize) {
+    pub(super) fn set(&self, budget: Option<&config::BudgetSettings>, upstreams: usize) {
         self.budget.set(budget.map(|budget| &budget.rate));
         self.budget
             .is_probed_by(u64::try_from(upstreams).unwrap_or(u64::MAX));
@@ -94,8 +94,8 @@ mod tests {
     use super::*;
     use crate::config::{BudgetRate, Per};
 
-    fn one_a_second() -> config::Budget {
-        config::Budget {
+    fn one_a_second() -> config::BudgetSettings {
+        config::BudgetSettings {
             rate: BudgetRate {
                 requests: 60,
                 per: Per::Minute,

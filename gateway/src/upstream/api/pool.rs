@@ -134,7 +134,7 @@ impl ApiPool {
     }
 
     /// The budget of an upstream's organisation, as configured by one of its upstreams.
-    fn budget_of(&self, upstream: &ApiUpstream) -> Option<&config::Budget> {
+    fn budget_of(&self, upstream: &ApiUpstream) -> Option<&config::BudgetSettings> {
         let same = |one: &&Arc<ApiUpstream>| {
             organisation_of(one.settings()) == organisation_of(upstream.settings())
         };

@@ -8,7 +8,7 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::canary_fault::CanaryFault;
-use super::fitness::{ApiHealth, Fitness};
+use super::fitness::{ApiFitness, ApiHealth};
 use super::holds::ApiHolds;
 use super::metrics::{ApiMetrics, UpstreamSeries};
 use crate::config;
@@ -28,7 +28,7 @@ pub(super) struct ApiState {
     /// Present if HTTP/2 may be used.
     pub(super) http2: Option<Arc<Http2Pool>>,
     pub(super) saturation: Saturation,
-    bounds: ConnectionBounds,
+    bounds: ApiConnectionBounds,
     pub(super) breaker: Mutex<Breaker>,
     /// For its key and its firewall; those for rate limits belong to its organisation.
     pub(super) holds: Mutex<ApiHolds>,
@@ -102,7 +102,7 @@ impl ApiState {
         thousandths < self.health.lock().share(now, slow_start)
     }
 
-    pub(super) fn admission(&self, now: Instant, settings: &config::Breaker) -> Admission {
+    pub(super) fn admission(&self, now: Instant, settings: &config::BreakerSettings) -> Admission {
         self.breaker.lock().admission(now, settings)
     }
 
@@ -118,7 +118,7 @@ impl ApiState {
         tip: Option<Slot>,
         now: Instant,
         limits: &config::JupiterHealth,
-    ) -> (Fitness, Fitness) {
+    ) -> (ApiFitness, ApiFitness) {
         let mut health = self.health.lock();
         let before = health.fitness();
         health.quoted(slot, tip, now, limits);
@@ -134,7 +134,7 @@ impl ApiState {
         &self,
         fault: CanaryFault,
         limits: &config::JupiterHealth,
-    ) -> (Fitness, Fitness) {
+    ) -> (ApiFitness, ApiFitness) {
         *self.canary_fault.lock() = Some(fault);
         let mut health = self.health.lock();
         let before = health.fitness();
@@ -156,15 +156,15 @@ impl ApiState {
 
 /// How many connections there may be, and of which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ConnectionBounds {
+struct ApiConnectionBounds {
     kept: usize,
     ceiling: usize,
     idle: Duration,
     http2: bool,
 }
 
-fn bounds(settings: &config::JupiterUpstream) -> ConnectionBounds {
-    ConnectionBounds {
+fn bounds(settings: &config::JupiterUpstream) -> ApiConnectionBounds {
+    ApiConnectionBounds {
         kept: settings.connections,
         ceiling: settings.connections_ceiling,
         idle: settings.idle_timeout,

@@ -16,7 +16,7 @@ use crate::solana::FaultKind;
 use crate::upstream::client::reply::{ReplyBody, UpstreamReply};
 use crate::upstream::client::stream::{StreamSource, UpstreamBodyStream};
 use crate::upstream::http2::{
-    Http2Pool, Incoming, JoinedPieces, LostCall, Repeat, StreamLease, WaitDeadline, exchange,
+    Http2Pool, IncomingBody, JoinedPieces, LostCall, Repeat, StreamLease, WaitDeadline, exchange,
 };
 use crate::upstream::transport::fault::TransportFault;
 use crate::upstream::transport::pending_connection::PendingConnection;
@@ -56,7 +56,7 @@ impl UpstreamLine<'_> {
             let asked = ids::next();
             let lost = match self.exchange_http2(&lease, asked, exchange, timer).await {
                 Ok(((head, fields), body)) => {
-                    let incoming = Incoming::new(body, head.framing, head.coding, lease);
+                    let incoming = IncomingBody::new(body, head.framing, head.coding, lease);
                     let incoming = Box::new(incoming);
                     let head = (head, fields);
                     return Some(receive(incoming, (asked, begun), head, exchange, timer).await);
@@ -164,7 +164,7 @@ impl UpstreamLine<'_> {
 
 /// Reads the body, or as much as fits into the buffer.
 async fn receive<R: WireRequest>(
-    mut incoming: Box<Incoming>,
+    mut incoming: Box<IncomingBody>,
     (asked, begun): (RequestId, Instant),
     (head, fields): HeadOf<R>,
     exchange: &Http1Exchange<'_, R>,

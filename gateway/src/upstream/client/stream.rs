@@ -14,7 +14,7 @@ use crate::framing::BodyChunk;
 use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
 use crate::upstream::http1::connection::{ConnectionPermit, Http1Connection};
-use crate::upstream::http2::Incoming;
+use crate::upstream::http2::IncomingBody;
 use crate::upstream::state::member::{Member, StreamOrigin, StreamedCall};
 use crate::upstream::transport::coding::DecodedBody;
 use crate::upstream::transport::fault::TransportFault;
@@ -44,7 +44,7 @@ pub struct UpstreamBodyStream {
 #[derive(Debug)]
 pub(in crate::upstream) enum StreamSource {
     Http1(Box<Http1Rest>),
-    Http2(Box<Incoming>),
+    Http2(Box<IncomingBody>),
 }
 
 /// The rest of an answer over HTTP/1.1, with its connection.

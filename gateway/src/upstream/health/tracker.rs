@@ -200,7 +200,7 @@ impl Tracker {
     }
 
     /// The upstream was reached and answered what it was asked.
-    pub(in crate::upstream) fn succeeded(&mut self, limits: &config::Health) {
+    pub(in crate::upstream) fn succeeded(&mut self, limits: &config::HealthSettings) {
         self.failures_in_row = 0;
         self.successes_in_row = self.successes_in_row.saturating_add(1);
         if self.successes_in_row >= limits.successes {
@@ -213,7 +213,7 @@ impl Tracker {
     /// A probe got no usable answer.
     pub(in crate::upstream) fn failed(
         &mut self,
-        limits: &config::Health,
+        limits: &config::HealthSettings,
         cause: impl Into<Diagnosis>,
     ) {
         self.successes_in_row = 0;
@@ -279,7 +279,10 @@ impl Tracker {
     }
 
     /// Draws the conclusion from everything observed.
-    pub(in crate::upstream) fn settle(&mut self, limits: &config::Health) -> Option<HealthChange> {
+    pub(in crate::upstream) fn settle(
+        &mut self,
+        limits: &config::HealthSettings,
+    ) -> Option<HealthChange> {
         let from = self.health;
         self.health = self.conclude(limits);
         if self.health == Health::Healthy && !from.serves() {
@@ -291,7 +294,7 @@ impl Tracker {
         })
     }
 
-    fn conclude(&self, limits: &config::Health) -> Health {
+    fn conclude(&self, limits: &config::HealthSettings) -> Health {
         let gap_limit = match self.health {
             Health::Stale => limits.shred_gap / 2,
             _ => limits.shred_gap,
@@ -326,7 +329,7 @@ impl Tracker {
     }
 
     /// If all stand still the cluster does, and no upstream is worse for it.
-    fn stands_still(&self, limits: &config::Health) -> bool {
+    fn stands_still(&self, limits: &config::HealthSettings) -> bool {
         let stood = self.stood();
         let long = stood >= limits.stopped_after;
         let Some(behind) = self.behind else {

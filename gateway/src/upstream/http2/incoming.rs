@@ -12,7 +12,7 @@ use crate::upstream::transport::fault::TransportFault;
 
 /// A body being read. Dropped before its end, the stream is reset.
 #[derive(Debug)]
-pub(in crate::upstream) struct Incoming {
+pub(in crate::upstream) struct IncomingBody {
     stream: RecvStream,
     /// What is missing, if the upstream announced a length.
     left: Option<u64>,
@@ -24,7 +24,7 @@ pub(in crate::upstream) struct Incoming {
     lease: StreamLease,
 }
 
-impl Incoming {
+impl IncomingBody {
     pub(in crate::upstream) fn new(
         stream: RecvStream,
         framing: Framing,

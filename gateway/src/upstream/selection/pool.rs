@@ -275,7 +275,10 @@ impl std::fmt::Debug for Pool {
 /// What is needed to connect to an upstream.
 type SlotReach = (Arc<TransportConnector>, Endpoint);
 
-fn prepare(settings: &config::Upstream, parts: &SharedParts) -> Result<SlotReach, PoolError> {
+fn prepare(
+    settings: &config::UpstreamSettings,
+    parts: &SharedParts,
+) -> Result<SlotReach, PoolError> {
     let connector = parts
         .connectors
         .of(settings)
@@ -287,7 +290,7 @@ fn prepare(settings: &config::Upstream, parts: &SharedParts) -> Result<SlotReach
 }
 
 fn compile_upstream(
-    settings: &config::Upstream,
+    settings: &config::UpstreamSettings,
     (connector, endpoint): SlotReach,
     before: Option<&Arc<Upstream>>,
     policy: &Arc<UpstreamPolicy>,

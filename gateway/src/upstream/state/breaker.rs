@@ -116,7 +116,7 @@ impl Breaker {
     pub(in crate::upstream) fn admission(
         &self,
         now: Instant,
-        settings: &config::Breaker,
+        settings: &config::BreakerSettings,
     ) -> Admission {
         match &self.state {
             BreakerInner::Closed { .. } => Admission::Free,
@@ -149,7 +149,7 @@ impl Breaker {
     pub(in crate::upstream) fn begin_trial(
         &mut self,
         now: Instant,
-        settings: &config::Breaker,
+        settings: &config::BreakerSettings,
     ) -> Option<Trial> {
         if self.admission(now, settings) != Admission::Trial {
             return None;
@@ -182,7 +182,7 @@ impl Breaker {
         &mut self,
         trial: Option<Trial>,
         now: Instant,
-        settings: &config::Breaker,
+        settings: &config::BreakerSettings,
     ) {
         match &mut self.state {
             BreakerInner::Closed { failures_in_row } => {
@@ -210,7 +210,7 @@ impl Breaker {
         &mut self,
         trial: Option<Trial>,
         now: Instant,
-        settings: &config::Breaker,
+        settings: &config::BreakerSettings,
     ) {
         match &mut self.state {
             BreakerInner::Closed { failures_in_row } => {
@@ -244,7 +244,7 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, now: Instant, settings: &config::Breaker) {
+    fn open(&mut self, now: Instant, settings: &config::BreakerSettings) {
         let lasted = |closed_at| now.saturating_duration_since(closed_at) >= settings.open;
         if self.closed_at.take().is_some_and(lasted) {
             self.openings = 0;
@@ -305,7 +305,7 @@ impl ResultWindow {
         (milliseconds(now.saturating_duration_since(start)) / bucket).saturating_add(1)
     }
 
-    fn exceeds(&mut self, now: Instant, settings: &config::Breaker) -> bool {
+    fn exceeds(&mut self, now: Instant, settings: &config::BreakerSettings) -> bool {
         let turn = self.turn(now, settings.window);
         let (mut good, mut failed) = (0_u32, 0_u32);
         for bucket in &self.buckets {

@@ -40,7 +40,7 @@ pub struct ConcurrencyStatus {
 
 impl AdaptiveConcurrency {
     pub(in crate::upstream) fn new(
-        settings: &config::Upstream,
+        settings: &config::UpstreamSettings,
         connections: &Arc<Http1Connections>,
         http2: Option<&Arc<Http2Pool>>,
         now: Instant,

@@ -16,7 +16,7 @@ pub(in crate::upstream) struct EndpointIdentity {
 }
 
 impl EndpointIdentity {
-    pub(in crate::upstream) fn of(settings: &config::Upstream) -> Self {
+    pub(in crate::upstream) fn of(settings: &config::UpstreamSettings) -> Self {
         Self {
             url: settings.url.clone(),
             tls: settings.tls.clone(),

@@ -87,7 +87,7 @@ pub struct EndpointState {
     pub(in crate::upstream) metrics: UpstreamSeries,
 }
 
-fn http2_of(settings: &config::Upstream) -> Option<Arc<Http2Pool>> {
+fn http2_of(settings: &config::UpstreamSettings) -> Option<Arc<Http2Pool>> {
     may_be_http2(settings.http, settings.url.is_tls()).then(|| {
         Http2Pool::new(
             settings.connections,
@@ -108,7 +108,7 @@ impl std::fmt::Debug for EndpointState {
 
 impl EndpointState {
     pub(in crate::upstream) fn new(
-        settings: &config::Upstream,
+        settings: &config::UpstreamSettings,
         metrics: &UpstreamMetrics,
     ) -> Arc<Self> {
         let start = Instant::now();
@@ -161,7 +161,7 @@ impl EndpointState {
     }
 
     /// Whether these settings still mean this endpoint.
-    pub(in crate::upstream) fn is(&self, settings: &config::Upstream) -> bool {
+    pub(in crate::upstream) fn is(&self, settings: &config::UpstreamSettings) -> bool {
         self.id == settings.id && self.identity == EndpointIdentity::of(settings)
     }
 
@@ -260,7 +260,7 @@ impl EndpointState {
     /// Feeds the tracker and publishes its conclusions.
     pub(in crate::upstream) fn track(
         &self,
-        limits: &config::Health,
+        limits: &config::HealthSettings,
         now: Instant,
         feed: impl FnOnce(&mut Tracker),
     ) -> Option<HealthChange> {

@@ -277,7 +277,7 @@ impl HoldOff {
         demand: PauseDemand,
         now: Instant,
         chance: f64,
-        settings: &config::HoldOff,
+        settings: &config::HoldOffSettings,
     ) -> PauseBegun {
         self.upstream.begin(demand, now, chance, settings)
     }
@@ -289,7 +289,7 @@ impl HoldOff {
         demand: PauseDemand,
         now: Instant,
         chance: f64,
-        settings: &config::HoldOff,
+        settings: &config::HoldOffSettings,
     ) -> PauseBegun {
         match self.methods.of(method, now) {
             Some(memory) => memory.pause.begin(demand, now, chance, settings),

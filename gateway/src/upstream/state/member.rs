@@ -31,7 +31,7 @@ pub(in crate::upstream) use streamed::{StreamOrigin, StreamedCall};
 
 /// One upstream: its settings, and what was learned of it.
 pub(in crate::upstream) struct Member {
-    pub(in crate::upstream) settings: Arc<config::Upstream>,
+    pub(in crate::upstream) settings: Arc<config::UpstreamSettings>,
     pub(in crate::upstream) policy: Arc<UpstreamPolicy>,
     pub(in crate::upstream) live: Arc<EndpointState>,
     pub(in crate::upstream) wire: Arc<ConnectSettings>,

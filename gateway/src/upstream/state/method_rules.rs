@@ -14,7 +14,7 @@ pub(in crate::upstream) struct MethodRules {
 }
 
 impl MethodRules {
-    pub(in crate::upstream) fn new(settings: &config::Upstream) -> Self {
+    pub(in crate::upstream) fn new(settings: &config::UpstreamSettings) -> Self {
         Self {
             allow: settings.allow.iter().cloned().collect(),
             deny: settings.deny.iter().cloned().collect(),

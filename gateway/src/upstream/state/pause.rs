@@ -125,7 +125,7 @@ impl Pause {
         demand: PauseDemand,
         now: Instant,
         chance: f64,
-        settings: &config::HoldOff,
+        settings: &config::HoldOffSettings,
     ) -> PauseBegun {
         let under_way = self.left(now).is_some();
         let first = self.begun.is_none() || self.cause != demand.cause;

@@ -5,9 +5,9 @@ use crate::config;
 /// The settings shared by all upstreams.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::upstream) struct UpstreamPolicy {
-    pub(in crate::upstream) health: config::Health,
-    pub(in crate::upstream) breaker: config::Breaker,
-    pub(in crate::upstream) hold_off: config::HoldOff,
+    pub(in crate::upstream) health: config::HealthSettings,
+    pub(in crate::upstream) breaker: config::BreakerSettings,
+    pub(in crate::upstream) hold_off: config::HoldOffSettings,
     pub(in crate::upstream) selection: config::Selection,
     pub(in crate::upstream) cluster: config::Cluster,
 }

@@ -48,7 +48,7 @@ impl Connectors {
     /// The connector for an upstream, built if it is the first of its kind.
     pub(in crate::upstream) fn of(
         &self,
-        settings: &config::Upstream,
+        settings: &config::UpstreamSettings,
     ) -> Result<Arc<TransportConnector>, TrustError> {
         let trust = Trust::of(settings)?;
         let mut built = self.built.lock();
@@ -62,7 +62,7 @@ impl Connectors {
 }
 
 impl Trust {
-    fn of(settings: &config::Upstream) -> Result<Self, TrustError> {
+    fn of(settings: &config::UpstreamSettings) -> Result<Self, TrustError> {
         match &settings.tls.ca {
             _ if !speaks_tls(settings) => Ok(Self::Nothing),
             None => Ok(Self::Platform),
@@ -99,7 +99,7 @@ impl Trust {
 }
 
 /// Whether calls or subscriptions go over TLS.
-fn speaks_tls(settings: &config::Upstream) -> bool {
+fn speaks_tls(settings: &config::UpstreamSettings) -> bool {
     let ws_url = settings.ws_url.as_ref();
     settings.url.is_tls() || ws_url.is_some_and(config::WsUrl::is_tls)
 }

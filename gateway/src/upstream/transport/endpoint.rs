@@ -95,19 +95,21 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// One that is sent JSON-RPC calls.
-    pub(in crate::upstream) fn new(settings: &config::Upstream) -> Result<Self, BadHeader> {
+    pub(in crate::upstream) fn new(settings: &config::UpstreamSettings) -> Result<Self, BadHeader> {
         let json = "application/json".to_owned();
         let calls = [("content-type", json.clone()), ("accept", json)];
         Self::with_defaults(settings, &calls)
     }
 
     /// One whose requests say themselves what they carry and take.
-    pub(in crate::upstream) fn bare(settings: &config::Upstream) -> Result<Self, BadHeader> {
+    pub(in crate::upstream) fn bare(
+        settings: &config::UpstreamSettings,
+    ) -> Result<Self, BadHeader> {
         Self::with_defaults(settings, &[])
     }
 
     fn with_defaults(
-        settings: &config::Upstream,
+        settings: &config::UpstreamSettings,
         defaults: &[(&str, String)],
     ) -> Result<Self, BadHeader> {
         let fields = fields(settings, defaults)?;
@@ -251,7 +253,7 @@ pub(in crate::upstream) fn may_be_http2(http: HttpVersion, tls: bool) -> bool {
 
 /// The peer without its address. The address is set as a number so that the library never resolves
 /// a name: it would block, keep the first result for ever and panic without one.
-fn template(settings: &config::Upstream) -> HttpPeer {
+fn template(settings: &config::UpstreamSettings) -> HttpPeer {
     let tls = settings.url.is_tls();
     let sni = match &settings.tls.sni {
         Some(sni) => sni.clone(),
@@ -293,7 +295,7 @@ fn authority(url: &url::Url) -> String {
 
 /// The headers of every request except its length: the defaults, and the configured ones.
 fn fields(
-    settings: &config::Upstream,
+    settings: &config::UpstreamSettings,
     defaults: &[(&str, String)],
 ) -> Result<Vec<(String, String)>, BadHeader> {
     let host = [("host", authority(settings.url.expose()))];
@@ -325,7 +327,7 @@ fn fields(
     Ok(fields)
 }
 
-fn first_line(settings: &config::Upstream) -> String {
+fn first_line(settings: &config::UpstreamSettings) -> String {
     format!("POST {} HTTP/1.1\r\n", target(settings.url.expose()))
 }
 
@@ -338,7 +340,7 @@ fn head(first_line: &str, fields: &[(String, String)]) -> Vec<u8> {
     head
 }
 
-fn uri(settings: &config::Upstream) -> Result<Uri, BadHeader> {
+fn uri(settings: &config::UpstreamSettings) -> Result<Uri, BadHeader> {
     let url = settings.url.expose();
     Uri::builder()
         .scheme(url.scheme())

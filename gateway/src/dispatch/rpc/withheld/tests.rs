@@ -2,13 +2,13 @@ use bytes::Bytes;
 use perijove_core::Secret;
 
 use super::{LONGEST_PAGE, withheld_error, withheld_page};
-use crate::config::Upstream;
+use crate::config::UpstreamSettings;
 use crate::dispatch::AnswerPayload;
 use crate::error::{RefusedPage, TEXT};
 use crate::jsonrpc::Answer;
 use crate::upstream::testing;
 
-fn upstream() -> Upstream {
+fn upstream() -> UpstreamSettings {
     let url = "https://rpc.example.com/v2/aB%2Fc9_k=Y7?api-key=hunter2-hunter2";
     let mut settings = testing::settings("paid", url);
     let secret = Secret::new("Bearer tok-5f2d91\n".to_owned());

@@ -96,7 +96,7 @@ impl Node {
         }
     }
 
-    fn settings(&self, id: &str) -> config::Upstream {
+    fn settings(&self, id: &str) -> config::UpstreamSettings {
         settings(id, &format!("http://{}/", self.address))
     }
 }
@@ -276,7 +276,7 @@ async fn probes_run_by_themselves_and_are_counted() {
 }
 
 /// A pool whose cluster has this genesis hash.
-fn pool_of(genesis: &str, upstreams: Vec<config::Upstream>) -> Pool {
+fn pool_of(genesis: &str, upstreams: Vec<config::UpstreamSettings>) -> Pool {
     let mut config = testing::config(upstreams);
     config.cluster.genesis = config::GenesisRule::Hash(genesis.to_owned());
     let pool = Pool::compile(&config, None, &testing::parts()).unwrap();

@@ -26,7 +26,7 @@ impl Scene {
         Self::with(ids, |_| {})
     }
 
-    fn with(ids: &str, change: impl Fn(&mut crate::config::Upstream)) -> Self {
+    fn with(ids: &str, change: impl Fn(&mut crate::config::UpstreamSettings)) -> Self {
         let upstreams = ids.chars().map(|id| {
             let mut settings = settings(&id.to_string(), "http://127.0.0.1:1/");
             settings.tier = match id {

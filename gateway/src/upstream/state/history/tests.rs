@@ -110,11 +110,11 @@ async fn tiers_and_capabilities_say_what_is_presumed() {
         settings.capabilities = capabilities;
         settings
     };
-    let public = crate::config::Upstream {
+    let public = crate::config::UpstreamSettings {
         tier: Tier::Public,
         ..settings("public", "http://127.0.0.1:1/")
     };
-    let local = crate::config::Upstream {
+    let local = crate::config::UpstreamSettings {
         capabilities: Some(vec![Capability::History, Capability::Archive]),
         ..settings("archive", "http://127.0.0.1:1/")
     };

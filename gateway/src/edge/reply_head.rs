@@ -9,7 +9,7 @@ use crate::pipeline::{CacheStatus, Provenance};
 
 /// The head of an answer, without what belongs to the connection.
 #[derive(Debug)]
-pub(super) struct ResponseHead<'a> {
+pub(super) struct ReplyHead<'a> {
     pub status: u16,
     pub content_type: &'a str,
     pub head: &'a RequestHead,
@@ -37,7 +37,7 @@ pub(super) struct Preflight<'a> {
     pub verbs: Option<&'static str>,
 }
 
-impl<'a> ResponseHead<'a> {
+impl<'a> ReplyHead<'a> {
     pub(super) fn new(status: u16, content_type: &'a str, head: &'a RequestHead) -> Self {
         Self {
             status,
