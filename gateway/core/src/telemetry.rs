@@ -20,7 +20,7 @@ use tracing_subscriber::reload;
 use foreign::{Bridge, follow_filter};
 use lines::{JsonLines, PlainFields};
 
-pub use foreign::Judge;
+pub use foreign::LevelJudge;
 
 /// The environment variable whose filter wins over the configured one.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
@@ -99,7 +99,7 @@ fn as_loud(record: &log::Record<'_>) -> log::Level {
 pub fn start_judging(
     format: Format,
     filter: &str,
-    judge: Box<Judge>,
+    judge: Box<LevelJudge>,
     spans: Option<SpanLayer>,
 ) -> Result<Telemetry, TelemetryError> {
     let variable = std::env::var(FILTER_VARIABLE)

@@ -38,7 +38,7 @@ const NOT_ACCEPTED: &str = "Accept() failed";
 const APART: Duration = Duration::from_mins(1);
 
 /// Filters Pingora's records for the log.
-pub(super) fn judge() -> Box<perijove_core::telemetry::Judge> {
+pub(super) fn judge() -> Box<perijove_core::telemetry::LevelJudge> {
     let told = Mutex::new(None::<Instant>);
     Box::new(move |record: &Record<'_>| {
         let level = record.level();
@@ -70,7 +70,7 @@ fn begins(text: &str, with: &[&str]) -> bool {
 mod tests {
     use super::*;
 
-    fn judged(judge: &perijove_core::telemetry::Judge, target: &str, text: &str) -> Level {
+    fn judged(judge: &perijove_core::telemetry::LevelJudge, target: &str, text: &str) -> Level {
         let arguments = format_args!("{text}");
         let mut record = Record::builder();
         record.level(Level::Error).target(target);

@@ -6,16 +6,16 @@ use tracing_log::LogTracer;
 use tracing_subscriber::filter::LevelFilter as Most;
 
 /// Returns the level of a record.
-pub type Judge = dyn Fn(&Record<'_>) -> log::Level + Send + Sync;
+pub type LevelJudge = dyn Fn(&Record<'_>) -> log::Level + Send + Sync;
 
 /// Hands records on to `tracing`.
 pub(super) struct Bridge {
     tracer: LogTracer,
-    judge: Box<Judge>,
+    judge: Box<LevelJudge>,
 }
 
 impl Bridge {
-    pub(super) fn new(judge: Box<Judge>) -> Self {
+    pub(super) fn new(judge: Box<LevelJudge>) -> Self {
         Self {
             tracer: LogTracer::new(),
             judge,

@@ -24,8 +24,8 @@ use crate::config;
 use crate::context::RequestContext;
 use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{
-    AnswerPayload, CallSummary, Delivered<AnswerPayload>, Dispatch, DispatchMetrics, DispatchState,
-    ReadSession, RpcCall, Settings,
+    AnswerPayload, CallSummary, Delivered, Dispatch, DispatchMetrics, DispatchState, ReadSession,
+    RpcCall, Settings,
 };
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, RequestEntry};

@@ -23,7 +23,7 @@ pub struct ApiMetrics {
 
 /// The series of one upstream.
 #[derive(Debug)]
-pub(super) struct UpstreamSeries {
+pub(super) struct ApiSeries {
     /// 1 while it is healthy.
     pub(super) fit: IntGauge,
     /// Slots that its last quote was behind.
@@ -105,10 +105,10 @@ impl ApiMetrics {
         })
     }
 
-    pub(super) fn of(&self, id: &str) -> UpstreamSeries {
+    pub(super) fn of(&self, id: &str) -> ApiSeries {
         let one = [id];
         self.attempts.with_label_values(&[id, "quote", "ok"]);
-        UpstreamSeries {
+        ApiSeries {
             fit: self.fit.with_label_values(&one),
             age: self.age.with_label_values(&one),
             breaker: self.breaker.with_label_values(&one),
@@ -134,7 +134,7 @@ impl ApiMetrics {
     }
 }
 
-impl UpstreamSeries {
+impl ApiSeries {
     pub(super) fn attempt(&self, product: &str, result: &str) {
         let labels = [self.id.as_str(), product, result];
         self.attempts.with_label_values(&labels).inc();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::canary_fault::CanaryFault;
 use super::fitness::{ApiFitness, ApiHealth};
 use super::holds::ApiHolds;
-use super::metrics::{ApiMetrics, UpstreamSeries};
+use super::metrics::{ApiMetrics, ApiSeries};
 use crate::config;
 use crate::jupiter::Product;
 use crate::upstream::http1::connection::Http1Connections;
@@ -36,7 +36,7 @@ pub(super) struct ApiState {
     /// Why the last canary brought no quote; `None` if it did.
     pub(super) canary_fault: Mutex<Option<CanaryFault>>,
     latencies: [Latency; Product::ALL.len()],
-    pub(super) metrics: UpstreamSeries,
+    pub(super) metrics: ApiSeries,
 }
 
 impl ApiState {
