@@ -16,7 +16,6 @@ mod delivered;
 mod jupiter;
 mod metrics;
 mod operation;
-mod peer;
 mod request;
 mod rpc;
 mod settings;
@@ -29,6 +28,9 @@ pub use delivered::Delivered;
 pub use jupiter::{JupiterAnswer, JupiterCall, JupiterJudge, SingleAttempt, SingleResult};
 pub use metrics::DispatchMetrics;
 pub use request::Dispatch;
-pub use rpc::{AnswerNotes, AnswerPayload, CallSummary, Floors, ReadSession, RpcCall, RpcMemory, ShownHeads, ToldHeads};
+pub use rpc::{
+    AnswerNotes, AnswerPayload, CallSummary, Floors, ReadSession, RpcCall, RpcMemory, ShownHeads,
+    ToldHeads,
+};
 pub use settings::Settings;
 pub use state::DispatchState;

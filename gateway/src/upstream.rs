@@ -23,6 +23,7 @@ pub mod client;
 mod health;
 mod http1;
 mod http2;
+mod peer;
 mod selection;
 mod state;
 #[cfg(test)]
@@ -55,10 +56,10 @@ pub use client::request::ApiRequest;
 pub use client::stream::{CHUNK, UpstreamBodyStream};
 pub use client::{ReplyTo, RpcReply, RpcRequest, WireRequest};
 pub use health::tracker::Health;
-pub use selection::attempt::attempt;
+pub use peer::{AttemptWitness, Choices, ChosenPeer, Outlook, Paused, Peer};
 pub use selection::pool::{Pool, PoolError, SharedParts};
 pub use selection::requirements::CallRequirements;
-pub use selection::select::{Candidate, Candidates, FailureReporter, Outlook, Paused};
+pub use selection::select::{Candidate, Candidates, FailureReporter};
 pub use state::attempt_outcome::AttemptOutcome;
 pub use state::breaker::BreakerState;
 pub use state::endpoint_state::EndpointState;
@@ -204,6 +205,37 @@ impl Upstream {
             let task = handle.spawn(essential("probes", watching));
             *background = Some(Background(task.abort_handle()));
         }
+    }
+}
+
+impl Peer for Upstream {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn address(&self) -> (&str, u16) {
+        let url = &self.settings().url;
+        (url.host(), url.port())
+    }
+
+    fn timeouts(&self) -> &config::Timeouts {
+        &self.settings().timeouts
+    }
+
+    fn propagate(&self) -> config::Propagate {
+        self.settings().propagate
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.health() == Health::Healthy
+    }
+
+    fn hedged(&self) {
+        self.state().metrics.hedged.inc();
+    }
+
+    fn won_hedge(&self) {
+        self.state().metrics.hedge_won.inc();
     }
 }
 

@@ -13,10 +13,10 @@ use tracing::Span;
 
 use super::budget::RetryBudget;
 use super::operation::{Operation, PeerOf};
-use super::peer::{AttemptWitness, ChosenPeer, Peer};
 use super::request::Dispatch;
 use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{AttemptLimits, ReplyTo, TransportFault, WireRequest};
+use crate::upstream::{AttemptWitness, ChosenPeer, Peer};
 
 #[cfg(test)]
 pub(super) mod script;

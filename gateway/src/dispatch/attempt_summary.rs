@@ -7,8 +7,8 @@ use std::time::Duration;
 use perijove_core::Slot;
 
 use super::attempt_record::{AttemptRecord, EMPTY, GOOD};
-use super::peer::Peer;
 use crate::solana::FaultKind;
+use crate::upstream::Peer;
 
 /// Maximum number in one line: a batch may have thousands of calls, and a call that waits for a
 /// connection goes round until it has one.
@@ -57,10 +57,6 @@ impl<Peer, Notes: Default> Default for AttemptSummary<Peer, Notes> {
     }
 }
 
-#[expect(
-    private_bounds,
-    reason = "what an upstream is to its attempts is for dispatch to know"
-)]
 impl<P: Peer, Notes> AttemptSummary<P, Notes> {
     /// Records an attempt whose answer is not delivered. Of the delivered one only number and
     /// duration are kept, which costs nothing: most calls have no other attempt.

@@ -32,10 +32,10 @@ use super::best_failure::BestFailure;
 use super::blame::Accused;
 use super::delivered::Delivered;
 use super::operation::{Demands, Operation, PeerOf};
-use super::peer::{AttemptWitness, Choices, ChosenPeer, Peer};
 use super::request::Dispatch;
 use crate::solana::Capability;
 use crate::upstream::{AttemptLimits, Outlook, WireRequest};
+use crate::upstream::{AttemptWitness, Choices, ChosenPeer, Peer};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);

@@ -7,9 +7,9 @@ use perijove_core::Slot;
 
 use super::delivered::Delivered;
 use super::operation::{AnswerRank, LastResort, NoAnswer, Operation};
-use super::peer::ChosenPeer;
 use crate::error::{RefusedPage, Rejection};
 use crate::solana::{FaultKind, Idempotency, Penalty, Verdict};
+use crate::upstream::ChosenPeer;
 use crate::upstream::Paused;
 
 /// Sent as `Retry-After` when providers limit the gateway without saying for how long.

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::operation::Judge;
-use super::peer::ChosenPeer;
 use crate::solana::FaultKind;
+use crate::upstream::ChosenPeer;
 
 /// The upstreams that did not serve this request, so far.
 #[derive(Debug)]

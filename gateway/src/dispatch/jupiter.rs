@@ -5,7 +5,6 @@ mod judge;
 mod single;
 #[cfg(test)]
 mod tests;
-mod upstreams;
 
 use std::time::Duration;
 

@@ -11,11 +11,11 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::peer::{Choices, ChosenPeer};
 use crate::error::{RefusedPage, Rejection};
 use crate::limit::PermitRequest;
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::trace::span;
+use crate::upstream::{Choices, ChosenPeer};
 use crate::upstream::{ReplyTo, TransportFault, WireRequest};
 
 /// What an operation's requests go to.

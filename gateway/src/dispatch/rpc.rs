@@ -10,7 +10,6 @@ mod history;
 mod judge;
 mod memory;
 mod missing_history;
-mod nodes;
 mod own_answer;
 mod read_session;
 mod session_floor;

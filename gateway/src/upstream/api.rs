@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::jupiter::{Api, ApiFault, ApiRoute, PathMap, Product};
+use crate::upstream::peer::Peer;
 use crate::upstream::selection::pool::{PoolError, SharedParts};
 use crate::upstream::state::breaker::Admission;
 use crate::upstream::state::unix_clock::UnixClock;
@@ -242,5 +243,28 @@ fn as_endpoint(settings: &config::JupiterUpstream) -> config::UpstreamSettings {
         deny: Vec::new(),
         capabilities: None,
         probe: config::ProbeSettings::default(),
+    }
+}
+
+impl Peer for ApiUpstream {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn address(&self) -> (&str, u16) {
+        let url = &self.settings.url;
+        (url.host(), url.port())
+    }
+
+    fn timeouts(&self) -> &config::Timeouts {
+        &self.settings.timeouts
+    }
+
+    fn propagate(&self) -> config::Propagate {
+        self.settings.propagate
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.is_fit(Instant::now())
     }
 }

@@ -1,6 +1,5 @@
 //! Which upstreams a call may go to, and in which order.
 
-pub(super) mod attempt;
 mod given;
 mod obstacle;
 pub(super) mod pool;

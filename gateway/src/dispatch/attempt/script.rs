@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::dispatch::peer::{ChosenPeer, Peer};
 use crate::jsonrpc::RequestId;
 use crate::solana::{FaultKind, ReplyHints};
 use crate::upstream::{
     AttemptLimits, ReplyBody, ReplyTo, TransportFault, UpstreamReply, WireRequest,
 };
+use crate::upstream::{ChosenPeer, Peer};
 
 /// What an upstream does with every call.
 #[derive(Clone, Debug)]

@@ -8,9 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::dispatch::attempt::{FinishedAttempt, RunningAttempt};
 use crate::dispatch::operation::{Judge, JudgedAttempt, Operation};
-use crate::dispatch::peer::{AttemptWitness, ChosenPeer};
 use crate::dispatch::request::Dispatch;
 use crate::solana::FaultKind;
+use crate::upstream::{AttemptWitness, ChosenPeer};
 
 /// A request that is still unanswered this long after another upstream has answered it will not be.
 const LIMIT: Duration = Duration::from_secs(5);

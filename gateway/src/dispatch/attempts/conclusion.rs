@@ -11,8 +11,8 @@ use crate::dispatch::Delivered;
 use crate::dispatch::attempt::{AttemptReason, FinishedAttempt};
 use crate::dispatch::best_failure::{AnsweredBy, FailureAnswer, FailureWorth};
 use crate::dispatch::operation::{JudgedAttempt, Operation, PeerOf};
-use crate::dispatch::peer::{Choices, ChosenPeer, Peer};
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
+use crate::upstream::{Choices, ChosenPeer, Peer};
 
 /// How long an earlier attempt is waited for after a transaction was refused.
 pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use super::conclusion::SECOND_WORD;
 use super::{Attempts, Payment, TimerEvent};
 use crate::dispatch::attempt::AttemptReason;
 use crate::dispatch::operation::Operation;
-use crate::dispatch::peer::{Choices, ChosenPeer, Peer};
 use crate::solana::Idempotency;
+use crate::upstream::{Choices, ChosenPeer, Peer};
 
 /// What a request takes whose usual latency is not known yet.
 const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);

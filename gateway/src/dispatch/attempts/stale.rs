@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::{Attempts, NextStep};
 use crate::dispatch::best_failure::AnsweredBy;
 use crate::dispatch::operation::{Operation, PeerOf};
-use crate::dispatch::peer::Choices;
 use crate::solana::FaultKind;
+use crate::upstream::Choices;
 
 /// Maximum number of upstreams asked instead.
 const MOST: u32 = 2;

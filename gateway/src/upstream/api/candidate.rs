@@ -10,6 +10,7 @@ use crate::jupiter::{ApiFault, Product};
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::AttemptLimits;
 use crate::upstream::client::{ReplyTo, WireRequest};
+use crate::upstream::peer::{AttemptWitness, ChosenPeer};
 use crate::upstream::state::breaker::{Admission, BreakerState, Trial};
 use crate::upstream::transport::fault::TransportFault;
 
@@ -92,36 +93,6 @@ impl ApiCandidate {
         &self.upstream
     }
 
-    /// Records a failure of the attempt while it is still in progress.
-    pub fn witness(&self) -> ApiFailureReporter {
-        ApiFailureReporter {
-            upstream: Arc::clone(&self.upstream),
-            product: self.product,
-            trial: self.trial,
-            written: Arc::clone(&self.written),
-        }
-    }
-
-    /// As if the request had been written.
-    #[cfg(test)]
-    pub(crate) fn write(&self) {
-        self.written.store(true, Ordering::Relaxed);
-    }
-
-    /// Sends the request. Cancel-safe: dropping the future closes the connection in use; over HTTP/2,
-    /// only its stream.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn call<R: WireRequest>(
-        &self,
-        request: &R,
-        limits: &AttemptLimits,
-    ) -> Result<ReplyTo<R>, TransportFault> {
-        let written = Some(&*self.written);
-        self.upstream.call(request, limits, written).await
-    }
-
     /// An answer for the caller arrived.
     pub fn good(&mut self, now: Instant) {
         let (state, product) = (&self.upstream.state, self.product);
@@ -188,21 +159,55 @@ impl Drop for ApiCandidate {
 }
 
 impl ApiFailureReporter {
-    pub fn upstream(&self) -> &Arc<ApiUpstream> {
-        &self.upstream
-    }
-
-    /// Whether the upstream may have seen the request. An attempt that still waits for a connection
-    /// says nothing about the upstream.
-    pub fn is_written(&self) -> bool {
-        self.written.load(Ordering::Relaxed)
-    }
-
     /// Records that the attempt was never answered; it must then be dropped.
     pub fn never_answered(&self, now: Instant) {
         let kind = FaultKind::FirstByteTimeout;
         let metrics = &self.upstream.state.metrics;
         metrics.attempt(self.product.label(), kind.label());
         self.upstream.settle(self.trial, false, now);
+    }
+}
+
+impl ChosenPeer for ApiCandidate {
+    type Peer = ApiUpstream;
+    type Witness = ApiFailureReporter;
+
+    fn peer(&self) -> &Arc<ApiUpstream> {
+        &self.upstream
+    }
+
+    fn witness(&self) -> ApiFailureReporter {
+        ApiFailureReporter {
+            upstream: Arc::clone(&self.upstream),
+            product: self.product,
+            trial: self.trial,
+            written: Arc::clone(&self.written),
+        }
+    }
+
+    async fn attempt<R: WireRequest>(
+        &self,
+        request: &R,
+        limits: &AttemptLimits,
+    ) -> Result<ReplyTo<R>, TransportFault> {
+        let written = Some(&*self.written);
+        self.upstream.call(request, limits, written).await
+    }
+
+    #[cfg(test)]
+    fn write(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+}
+
+impl AttemptWitness for ApiFailureReporter {
+    type Peer = ApiUpstream;
+
+    fn peer(&self) -> &Arc<ApiUpstream> {
+        &self.upstream
+    }
+
+    fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
     }
 }

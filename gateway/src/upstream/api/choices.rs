@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::ApiUpstream;
 use super::candidate::ApiCandidate;
 use super::pool::ApiChoice;
 use crate::jupiter::Product;
-use crate::upstream::selection::select::{Outlook, Paused};
+use crate::solana::Capability;
+use crate::upstream::peer::{Choices, Outlook, Paused};
 
 /// Further ones in an order are not looked at.
 const MOST_CONSIDERED: u32 = u64::BITS;
@@ -47,9 +49,13 @@ impl<'a> ApiChoices<'a> {
             .zip(&self.choice.order)
             .filter(move |(place, _)| gone & (1_u64 << *place) == 0)
     }
+}
+
+impl Choices for ApiChoices<'_> {
+    type Chosen = ApiCandidate;
 
     /// The next one to ask; `None` if enough were returned or none may be asked.
-    pub fn next(&mut self, now: Instant) -> Option<ApiCandidate> {
+    fn next(&mut self, now: Instant) -> Option<ApiCandidate> {
         if self.returned >= self.most {
             return None;
         }
@@ -72,8 +78,7 @@ impl<'a> ApiChoices<'a> {
         None
     }
 
-    /// The prospects of the next one.
-    pub fn outlook(&self, now: Instant) -> Outlook {
+    fn outlook(&self, now: Instant) -> Outlook {
         if self.returned >= self.most {
             return Outlook::Nobody;
         }
@@ -86,9 +91,7 @@ impl<'a> ApiChoices<'a> {
         }
     }
 
-    /// The same for a request that has failed on all of them before.
-    #[must_use]
-    pub fn once_more(self) -> Self {
+    fn once_more(self) -> Self {
         Self {
             returned: 0,
             gone: 0,
@@ -97,8 +100,7 @@ impl<'a> ApiChoices<'a> {
         }
     }
 
-    /// One that was returned may be returned again: the request was not sent to it.
-    pub fn return_again(&mut self, upstream: &Arc<ApiUpstream>) {
+    fn return_again(&mut self, upstream: &Arc<ApiUpstream>) {
         let mut order = (0..MOST_CONSIDERED).zip(&self.choice.order);
         let found = order.find(|(_, one)| Arc::ptr_eq(one, upstream));
         if let Some((place, _)) = found {
@@ -108,7 +110,7 @@ impl<'a> ApiChoices<'a> {
     }
 
     /// Which of them only a pause keeps from being asked.
-    pub fn paused(&self, now: Instant) -> Paused {
+    fn paused(&self, now: Instant) -> Paused {
         let order = &self.choice.order;
         let waits = order
             .iter()
@@ -123,5 +125,22 @@ impl<'a> ApiChoices<'a> {
             limited: waits.chain(others).min(),
             key_refused: self.choice.refused || order.iter().any(refuses),
         }
+    }
+
+    /// Whoever costs money may be asked as well: its hedges are always paid for.
+    fn any_hedge(&self, now: Instant, _charging: bool) -> bool {
+        self.any_fit(now)
+    }
+
+    fn next_hedge(&mut self, now: Instant, _charging: bool) -> Option<ApiCandidate> {
+        self.next(now)
+    }
+
+    /// All have the same capabilities.
+    fn narrow(&mut self, _capability: Capability) {}
+
+    /// Sessions see no slots of Jupiter's.
+    fn aim_at(&mut self, _floor: Option<Slot>, now: Instant) -> bool {
+        self.any_fit(now)
     }
 }

@@ -21,7 +21,7 @@ use crate::jsonrpc::MalformedKind;
 use crate::solana::{Priority, classify};
 use crate::upstream::client::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::{CallRequirements, Candidate, Pool, attempt};
+use crate::upstream::{CallRequirements, Candidate, Choices, ChosenPeer, Pool};
 
 /// A listener that counts its connections and hands each to a script.
 struct Server {
@@ -116,7 +116,7 @@ fn candidate(pool: &Pool) -> Candidate {
 
 async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<RpcReply, TransportFault> {
     let request = RpcRequest::new(Bytes::from_static(br#"{"id":"#), false);
-    attempt(&candidate(pool), &request, limits).await
+    candidate(pool).attempt(&request, limits).await
 }
 
 async fn call_ok(pool: &Pool) -> String {

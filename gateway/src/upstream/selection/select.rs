@@ -6,7 +6,6 @@
 //! method, belong to the cluster, be outside a pause it asked for, and have budget left.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::time::Instant;
@@ -17,6 +16,7 @@ use super::random_pair::{Charges, RandomPair};
 use super::requirements::CallRequirements;
 use crate::solana::Capability;
 use crate::upstream::Upstream;
+use crate::upstream::peer::{Choices, Outlook, Paused};
 use crate::upstream::state::breaker::Admission;
 use crate::upstream::state::hold_off::RefusedSubject;
 use crate::upstream::state::in_flight::InFlightGuard;
@@ -28,26 +28,6 @@ mod draw;
 mod tests;
 
 pub use candidate::{Candidate, FailureReporter};
-
-/// Upstreams that only a pause keeps from being asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Paused {
-    /// The shortest time until a rate-limited one may be asked again.
-    pub limited: Option<Duration>,
-    /// Some refuse the gateway's key.
-    pub key_refused: bool,
-}
-
-/// The prospects of the next upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outlook {
-    /// None is worth asking.
-    Nobody,
-    /// One that may be asked.
-    Left,
-    /// One that another attempt does not harm: healthy, not failing, and with a free connection.
-    Fit,
-}
 
 /// The upstreams for one call, each returned at most once.
 pub struct Candidates<'a> {
@@ -71,41 +51,6 @@ impl<'a> Candidates<'a> {
             given: 0,
             further: false,
         }
-    }
-
-    /// The same for a call that has failed on all of them before.
-    #[must_use]
-    pub fn once_more(self) -> Self {
-        Self {
-            further: true,
-            ..self
-        }
-    }
-
-    /// An upstream that was returned may be returned again: the call was not sent to it.
-    pub fn return_again(&mut self, upstream: &Arc<Upstream>) {
-        let is_it = |one: &Arc<Upstream>| Arc::ptr_eq(one, upstream);
-        if let Some(index) = self.upstreams.iter().position(is_it) {
-            self.tried.remove(index);
-        }
-    }
-
-    /// The next upstream to ask; `None` if all were returned or none may be asked.
-    pub fn next(&mut self, now: Instant) -> Option<Candidate> {
-        self.give(now, Charges::Allowed, |_| true)
-    }
-
-    /// Whether [`Candidates::next_hedge`] would return one.
-    pub fn any_hedge(&self, now: Instant, charging: bool) -> bool {
-        let charges = Charges::of_hedge(charging);
-        self.draw(now, true, charges)
-            .is_some_and(|draw| draw.suits_hedge(charging))
-    }
-
-    /// The next upstream for a hedge: a healthy one, and a metered one only if `charging` is true.
-    pub fn next_hedge(&mut self, now: Instant, charging: bool) -> Option<Candidate> {
-        let charges = Charges::of_hedge(charging);
-        self.give(now, charges, |draw| draw.suits_hedge(charging))
     }
 
     fn give(
@@ -171,54 +116,6 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// From here on only upstreams assumed to have this.
-    pub fn narrow(&mut self, capability: Capability) {
-        self.requirements.only = Some(capability);
-    }
-
-    /// From here on upstreams that may have reached `floor`. Returns whether the next is healthy;
-    /// if none is, one that may have reached the slot before will do, since slots are known late.
-    pub fn aim_at(&mut self, floor: Option<Slot>, now: Instant) -> bool {
-        let nearly = floor.map(|slot| Slot(slot.0.saturating_sub(1)));
-        [floor, nearly].into_iter().any(|floor| {
-            self.requirements.floor = floor;
-            let draw = self.draw(now, true, Charges::Allowed);
-            draw.is_some_and(|draw| draw.rank.obstacle == Obstacle::None)
-        })
-    }
-
-    /// The prospects of the next upstream.
-    pub fn outlook(&self, now: Instant) -> Outlook {
-        let Some(draw) = self
-            .draw(now, true, Charges::Allowed)
-            .filter(|draw| self.is_worth(draw))
-        else {
-            return Outlook::Nobody;
-        };
-        let rank = draw.rank;
-        let fit = rank.obstacle == Obstacle::None && !rank.busy && !rank.struggling;
-        if fit { Outlook::Fit } else { Outlook::Left }
-    }
-
-    /// Which upstreams only a pause keeps from being asked, including those asked before.
-    pub fn paused(&self, now: Instant) -> Paused {
-        let mut paused = Paused::default();
-        for upstream in self.upstreams {
-            if self.requirements.obstacle(upstream, self.given == 0, now) == Obstacle::Never {
-                continue;
-            }
-            match self.rest(upstream, now) {
-                None => {}
-                Some(rest) if rest.cause == PauseCause::Key => paused.key_refused = true,
-                Some(rest) => {
-                    let shortest = paused.limited.unwrap_or(rest.next);
-                    paused.limited = Some(shortest.min(rest.next));
-                }
-            }
-        }
-        paused
-    }
-
     fn rest(&self, upstream: &Upstream, now: Instant) -> Option<PauseRemainder> {
         let live = upstream.state();
         let (method, priority) = (self.requirements.method_name, self.requirements.priority);
@@ -262,5 +159,84 @@ impl<'a> Candidates<'a> {
         }
         obstacle < Obstacle::Resting
             || matches!(obstacle, Obstacle::BreakerOpen | Obstacle::Failing)
+    }
+}
+
+impl Choices for Candidates<'_> {
+    type Chosen = Candidate;
+
+    fn once_more(self) -> Self {
+        Self {
+            further: true,
+            ..self
+        }
+    }
+
+    fn return_again(&mut self, upstream: &Arc<Upstream>) {
+        let is_it = |one: &Arc<Upstream>| Arc::ptr_eq(one, upstream);
+        if let Some(index) = self.upstreams.iter().position(is_it) {
+            self.tried.remove(index);
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Candidate> {
+        self.give(now, Charges::Allowed, |_| true)
+    }
+
+    fn any_hedge(&self, now: Instant, charging: bool) -> bool {
+        let charges = Charges::of_hedge(charging);
+        self.draw(now, true, charges)
+            .is_some_and(|draw| draw.suits_hedge(charging))
+    }
+
+    /// The next upstream for a hedge: a healthy one, and a metered one only if `charging` is true.
+    fn next_hedge(&mut self, now: Instant, charging: bool) -> Option<Candidate> {
+        let charges = Charges::of_hedge(charging);
+        self.give(now, charges, |draw| draw.suits_hedge(charging))
+    }
+
+    fn narrow(&mut self, capability: Capability) {
+        self.requirements.only = Some(capability);
+    }
+
+    /// From here on upstreams that may have reached `floor`. Returns whether the next is healthy;
+    /// if none is, one that may have reached the slot before will do, since slots are known late.
+    fn aim_at(&mut self, floor: Option<Slot>, now: Instant) -> bool {
+        let nearly = floor.map(|slot| Slot(slot.0.saturating_sub(1)));
+        [floor, nearly].into_iter().any(|floor| {
+            self.requirements.floor = floor;
+            let draw = self.draw(now, true, Charges::Allowed);
+            draw.is_some_and(|draw| draw.rank.obstacle == Obstacle::None)
+        })
+    }
+
+    fn outlook(&self, now: Instant) -> Outlook {
+        let Some(draw) = self
+            .draw(now, true, Charges::Allowed)
+            .filter(|draw| self.is_worth(draw))
+        else {
+            return Outlook::Nobody;
+        };
+        let rank = draw.rank;
+        let fit = rank.obstacle == Obstacle::None && !rank.busy && !rank.struggling;
+        if fit { Outlook::Fit } else { Outlook::Left }
+    }
+
+    fn paused(&self, now: Instant) -> Paused {
+        let mut paused = Paused::default();
+        for upstream in self.upstreams {
+            if self.requirements.obstacle(upstream, self.given == 0, now) == Obstacle::Never {
+                continue;
+            }
+            match self.rest(upstream, now) {
+                None => {}
+                Some(rest) if rest.cause == PauseCause::Key => paused.key_refused = true,
+                Some(rest) => {
+                    let shortest = paused.limited.unwrap_or(rest.next);
+                    paused.limited = Some(shortest.min(rest.next));
+                }
+            }
+        }
+        paused
     }
 }

@@ -225,16 +225,6 @@ impl EndpointState {
         self.latencies.observe(method, latency, quantile);
     }
 
-    /// A call is sent here as well, because another upstream has not answered it.
-    pub fn hedged(&self) {
-        self.metrics.hedged.inc();
-    }
-
-    /// The answer to such a call was the first usable one.
-    pub fn won_hedge(&self) {
-        self.metrics.hedge_won.inc();
-    }
-
     /// Slots behind the others at the last observation.
     pub fn lag(&self) -> u64 {
         self.lag.load(Ordering::Relaxed)

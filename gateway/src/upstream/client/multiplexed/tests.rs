@@ -22,7 +22,7 @@ use crate::solana::{Priority, classify};
 use crate::upstream::client::reply::AttemptLimits;
 use crate::upstream::client::{RpcReply, RpcRequest};
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::{CallRequirements, Candidate, Pool, attempt};
+use crate::upstream::{CallRequirements, Candidate, Choices, ChosenPeer, Pool};
 
 /// One request as a script sees it.
 struct Call {
@@ -165,7 +165,7 @@ fn candidate(pool: &Pool) -> Candidate {
 
 async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<RpcReply, TransportFault> {
     let request = RpcRequest::new(Bytes::from_static(br#"{"id":"#), false);
-    attempt(&candidate(pool), &request, limits).await
+    candidate(pool).attempt(&request, limits).await
 }
 
 async fn call_ok(pool: &Pool) -> String {

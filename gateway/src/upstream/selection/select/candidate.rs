@@ -1,5 +1,6 @@
 //! An upstream chosen for one attempt, and recording the outcome.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,10 +10,14 @@ use tokio::time::Instant;
 
 use crate::limit::BudgetCharge;
 use crate::solana::{Class, FaultKind};
+use crate::upstream::client::reply::{AttemptLimits, ReplyBody};
+use crate::upstream::client::{ConnectionRoute, ReplyTo, RequestCost, UpstreamLine, WireRequest};
+use crate::upstream::peer::{AttemptWitness, ChosenPeer};
 use crate::upstream::state::breaker::Trial;
 use crate::upstream::state::hold_off::{RefusalKind, question};
 use crate::upstream::state::in_flight::InFlightGuard;
 use crate::upstream::state::member::StreamedCall;
+use crate::upstream::transport::fault::TransportFault;
 use crate::upstream::{AttemptOutcome, Upstream, UpstreamBodyStream};
 
 /// An upstream chosen for one attempt. While it lives the call counts as in progress; if it is
@@ -44,31 +49,6 @@ impl Drop for BudgetHold {
 impl Candidate {
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
-    }
-
-    /// Records a failure of the attempt while it is still in progress.
-    pub fn witness(&self) -> FailureReporter {
-        FailureReporter {
-            upstream: Arc::clone(&self.upstream),
-            trial: self.trial,
-            written: Arc::clone(&self.written),
-        }
-    }
-
-    /// To be set once the call is about to be written.
-    pub(in crate::upstream) fn written(&self) -> &AtomicBool {
-        &self.written
-    }
-
-    /// What it costs.
-    pub(in crate::upstream) fn charge(&self) -> &BudgetCharge {
-        &self.charge.0
-    }
-
-    /// As if the call had been written.
-    #[cfg(test)]
-    pub(crate) fn write(&self) {
-        self.written.store(true, Ordering::Relaxed);
     }
 
     /// Its answer began well and streams: the outcome is recorded when that is over. `latency` and
@@ -108,19 +88,70 @@ pub struct FailureReporter {
 }
 
 impl FailureReporter {
-    pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// Whether the upstream may have seen the call. An attempt that still waits for a connection
-    /// says nothing about the upstream.
-    pub fn is_written(&self) -> bool {
-        self.written.load(Ordering::Relaxed)
-    }
-
     /// Records the outcome of the attempt, which must then be dropped.
     pub fn record(&self, outcome: &AttemptOutcome<'_>) {
         self.upstream.member.record(outcome, self.trial);
+    }
+}
+
+impl ChosenPeer for Candidate {
+    type Peer = Upstream;
+    type Witness = FailureReporter;
+
+    fn peer(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    fn witness(&self) -> FailureReporter {
+        FailureReporter {
+            upstream: Arc::clone(&self.upstream),
+            trial: self.trial,
+            written: Arc::clone(&self.written),
+        }
+    }
+
+    async fn attempt<R: WireRequest>(
+        &self,
+        request: &R,
+        limits: &AttemptLimits,
+    ) -> Result<ReplyTo<R>, TransportFault> {
+        let upstream = &self.upstream;
+        let live = upstream.state();
+        let line = UpstreamLine {
+            wire: &upstream.member.wire,
+            connections: &live.connections,
+            http2: live.http2.as_ref(),
+            saturation: Some(&live.saturation),
+            opened: &live.metrics.opened,
+            connect_time: &live.metrics.connect_time,
+            broken: &live.metrics.broken,
+            written: Some(&self.written),
+            cost: RequestCost::Of(&self.charge.0),
+        };
+        let mut timer = pin!(None);
+        let route = ConnectionRoute::Balanced(&upstream.balancer);
+        let mut reply = line.call(request, limits, route, &mut timer).await?;
+        if let ReplyBody::Streaming { rest, .. } = &mut reply.body {
+            rest.is_from(&upstream.member);
+        }
+        Ok(reply)
+    }
+
+    #[cfg(test)]
+    fn write(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+}
+
+impl AttemptWitness for FailureReporter {
+    type Peer = Upstream;
+
+    fn peer(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
     }
 }
 

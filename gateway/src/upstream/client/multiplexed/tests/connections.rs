@@ -61,7 +61,7 @@ async fn a_dropped_attempt_resets_its_stream_and_leaves_the_connection_to_others
     let hanging = RpcRequest::new(Bytes::from_static(br#"{"id":"#), true);
     let candidate = candidate(&pool);
     tokio::select! {
-        _ = attempt(&candidate, &hanging, &limits) => panic!("nothing answers"),
+        _ = candidate.attempt(&hanging, &limits) => panic!("nothing answers"),
         () = async {
             while server.calls() == 0 {
                 tokio::task::yield_now().await;

@@ -2,16 +2,19 @@
 //! for an attempt, and what can be said of an attempt under way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::time::Instant;
 
 use crate::config::{Propagate, Timeouts};
 use crate::solana::Capability;
-use crate::upstream::{AttemptLimits, Outlook, Paused, ReplyTo, TransportFault, WireRequest};
+use crate::upstream::client::reply::AttemptLimits;
+use crate::upstream::client::{ReplyTo, WireRequest};
+use crate::upstream::transport::fault::TransportFault;
 
 /// An upstream.
-pub(super) trait Peer: Send + Sync + 'static {
+pub trait Peer: Send + Sync + 'static {
     /// The name in metrics, logs and headers.
     fn name(&self) -> &Arc<str>;
 
@@ -35,7 +38,7 @@ pub(super) trait Peer: Send + Sync + 'static {
 
 /// An upstream chosen for one attempt. While it lives the request counts as in progress; dropped
 /// without a judgement, nothing counts against the upstream.
-pub(super) trait ChosenPeer: Send + Sync + 'static {
+pub trait ChosenPeer: Send + Sync + 'static {
     type Peer: Peer;
     type Witness: AttemptWitness<Peer = Self::Peer>;
 
@@ -45,7 +48,6 @@ pub(super) trait ChosenPeer: Send + Sync + 'static {
     fn witness(&self) -> Self::Witness;
 
     /// Sends `request`. Cancel-safe: dropping the future closes the connection in use, or its stream.
-    #[cfg_attr(test, expect(dead_code, reason = "a script plays the network"))]
     fn attempt<R: WireRequest>(
         &self,
         request: &R,
@@ -58,7 +60,7 @@ pub(super) trait ChosenPeer: Send + Sync + 'static {
 }
 
 /// Sees an attempt whose [`ChosenPeer`] is with the attempt.
-pub(super) trait AttemptWitness: Send + Sync + Unpin + 'static {
+pub trait AttemptWitness: Send + Sync + Unpin + 'static {
     type Peer: Peer;
 
     fn peer(&self) -> &Arc<Self::Peer>;
@@ -68,8 +70,28 @@ pub(super) trait AttemptWitness: Send + Sync + Unpin + 'static {
     fn is_written(&self) -> bool;
 }
 
+/// Upstreams that only a pause keeps from being asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paused {
+    /// The shortest time until a rate-limited one may be asked again.
+    pub limited: Option<Duration>,
+    /// Some refuse the gateway's key.
+    pub key_refused: bool,
+}
+
+/// The prospects of the next upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// None is worth asking.
+    Nobody,
+    /// One that may be asked.
+    Left,
+    /// One that another attempt does not harm: healthy, not failing, and with a free connection.
+    Fit,
+}
+
 /// The upstreams for one request, each returned at most once.
-pub(super) trait Choices: Send {
+pub trait Choices: Send {
     type Chosen: ChosenPeer;
 
     /// The next one to ask; `None` if all were returned or none may be asked.
