@@ -31,7 +31,6 @@ mod shared_outcome;
 mod store;
 mod tee;
 mod turn;
-mod upstream_call;
 
 use bytes::Bytes;
 

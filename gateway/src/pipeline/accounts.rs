@@ -11,7 +11,7 @@ use std::sync::Arc;
 use perijove_core::{Commitment, Slot};
 
 use super::cacheable::CacheableCall;
-use super::upstream_call::dispatch;
+use super::call::dispatch;
 use crate::cache::{AnswerOrigin, CacheEntry, CacheKey, EntryFreshness, KeyScope, ScopedKeys};
 use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::jsonrpc::Answer;

@@ -27,10 +27,9 @@ use super::join::Joined;
 use super::memory_lookup::MemoryAnswer;
 use super::remote_lookup::RemoteLookup;
 use super::shared_outcome::SharedOutcome;
-use super::upstream_call::dispatch;
 use crate::cache::{CacheEntry, Claim, FlightRole, Leader};
 use crate::context::RequestContext;
-use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
+use crate::dispatch::{AnswerPayload, CallSummary, Delivered, Dispatch, ReadSession, RpcCall};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, RequestEntry};
 use crate::solana::{Class, Idempotency, Method};
@@ -67,6 +66,26 @@ pub(super) async fn answer_again(request: &Request, entry: RequestEntry) -> Call
     };
     let call_plan = request.call_plan(&call);
     run(request, &call, &call_plan).await
+}
+
+impl Request {
+    /// Step 5: the plan of a call; if the cache is off, its answer has no keys.
+    pub(super) fn call_plan(&self, call: &Call) -> Arc<CallPlan> {
+        let pool = &self.snapshot.pool;
+        let cluster = self
+            .snapshot
+            .cache
+            .enabled()
+            .then(|| pool.genesis())
+            .flatten();
+        let call_plans = &self.pipeline.call_plans;
+        let call_plan = call_plans.of(call, self.variant(), cluster.as_ref());
+        let method = call_plan.class.method;
+        if method.is_foreign() && self.snapshot.reads(call.method()) {
+            return Arc::new(CallPlan::of_a_read());
+        }
+        call_plan
+    }
 }
 
 /// The list of steps for one call. Steps 1 to 4 (edge, auth, body, parse) come before it;
@@ -172,6 +191,44 @@ async fn dispatch_and_store(
     if let Some(leader) = leader {
         leader.settle(SharedOutcome::of(&delivered, &attempt_summary));
     }
+    (delivered, attempt_summary)
+}
+
+/// Step 10: the call is sent to upstreams, when it is its turn and with the caller's plan and deadline: attempts, retries and hedges until the caller's deadline.
+pub(super) async fn dispatch(
+    request: &Request,
+    call: &Call,
+    class: &Class,
+    session: &ReadSession,
+) -> (Delivered<AnswerPayload>, CallSummary) {
+    let step = request.context.step("dispatch", class.method.label());
+    let _turn = match request.turn(class).await {
+        Ok(turn) => turn,
+        Err(rejection) => return (Delivered::Rejected(rejection), CallSummary::default()),
+    };
+    let ask = request.ask(class);
+    let (delivered, attempt_summary) = Dispatch {
+        operation: RpcCall {
+            pool: &request.snapshot.pool,
+            memory: &request.pipeline.dispatch_state.rpc,
+            call,
+            class,
+            session,
+            ask,
+            ledger_only: request.ledger_only,
+            deeper: None,
+        },
+        settings: &request.snapshot.dispatch,
+        state: &request.pipeline.dispatch_state,
+        context: &request.context,
+        span: &step,
+        started: request.context.started,
+        deadline: request.context.deadline,
+    }
+    .run()
+    .await;
+    let answered = matches!(delivered, Delivered::Payload(_));
+    request.pipeline.metrics.asked(ask.priority, answered);
     (delivered, attempt_summary)
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::cache_use::CacheUse;
-use super::call_plan::CallPlan;
 use super::shared::Pipeline;
 use crate::context::RequestContext;
 use crate::dispatch::{ReadSession, ShownHeads};
@@ -26,24 +25,6 @@ pub struct Request {
 }
 
 impl Request {
-    /// The plan of a call; if the cache is off, its answer has no keys.
-    pub(super) fn call_plan(&self, call: &Call) -> Arc<CallPlan> {
-        let pool = &self.snapshot.pool;
-        let cluster = self
-            .snapshot
-            .cache
-            .enabled()
-            .then(|| pool.genesis())
-            .flatten();
-        let call_plans = &self.pipeline.call_plans;
-        let call_plan = call_plans.of(call, self.variant(), cluster.as_ref());
-        let method = call_plan.class.method;
-        if method.is_foreign() && self.snapshot.reads(call.method()) {
-            return Arc::new(CallPlan::of_a_read());
-        }
-        call_plan
-    }
-
     /// Whether a call only reads, judging by its method.
     pub(super) fn is_read(&self, call: &Call) -> bool {
         let class = solana::classify(call.method(), None);
