@@ -53,9 +53,7 @@ use crate::edge::{
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::pubsub::{Hub, PubSubMetrics};
 use crate::snapshot::{Published, Snapshot};
-use crate::upstream::{
-    ApiMetrics, ApiPool, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics,
-};
+use crate::upstream::{ApiMetrics, ApiPool, Connectors, Pool, SharedParts, UpstreamMetrics};
 use addresses::ListenAddresses;
 use background::BackgroundTasks;
 use certificates::Certificates;
@@ -66,7 +64,7 @@ use reload::{ReloadMetrics, Reloader};
 use sockets::Sockets;
 pub use start_error::StartError;
 use upgrade::Inherited;
-use wall_clock::{unix_now, unix_now_millis};
+use wall_clock::WALL_CLOCK;
 
 /// Runs what the command line asks for.
 pub fn execute(cli: Cli) -> ExitCode {
@@ -278,7 +276,7 @@ fn parts(config: &Config, registry: &Registry) -> prometheus::Result<SharedParts
     Ok(SharedParts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(registry)?,
-        clock: UnixClock::new(unix_now),
+        clock: WALL_CLOCK,
         budgets,
     })
 }
@@ -288,7 +286,7 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
     let dispatch = DispatchMetrics::register(registry)?;
     let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
     dispatch.expect(&ids);
-    let live = DispatchState::new(dispatch, config.selection.floor_entries, unix_now);
+    let live = DispatchState::new(dispatch, config.selection.floor_entries, WALL_CLOCK);
     let metrics = PipelineMetrics::register(registry)?;
     let metrics_of_cache = CacheMetrics::register(registry)?;
     let metrics_of_redis = RedisMetrics::register(registry)?;
@@ -296,7 +294,7 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
         &config.cache,
         metrics_of_cache,
         metrics_of_redis,
-        unix_now_millis,
+        WALL_CLOCK,
     );
     let prepared = cache.prepare(
         &config.cache,

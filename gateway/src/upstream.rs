@@ -61,13 +61,11 @@ pub use selection::pool::{Pool, PoolError, SharedParts};
 pub use selection::requirements::CallRequirements;
 pub use selection::select::{Candidate, Candidates, FailureReporter};
 pub use state::attempt_outcome::AttemptOutcome;
-pub use state::breaker::BreakerState;
 pub use state::endpoint_state::EndpointState;
 pub use state::history::{DeeperUpstreams, HistoryReach};
 pub use state::hold_off::HoldCause;
 pub use state::metrics::UpstreamMetrics;
 pub use state::status::{PoolStatus, UpstreamStatus};
-pub use state::unix_clock::UnixClock;
 pub use transport::connector::{Connectors, TrustError};
 pub use transport::endpoint::{BadHeader, instance};
 pub use transport::fault::TransportFault;
@@ -148,7 +146,7 @@ impl Upstream {
 
     /// Seconds since 1970.
     pub fn unix_now(&self) -> u64 {
-        self.member.clock.now()
+        self.member.clock.seconds()
     }
 
     pub fn settings(&self) -> &config::UpstreamSettings {

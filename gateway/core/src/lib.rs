@@ -4,6 +4,7 @@
 //! Independent of proxy, Kafka and databases.
 
 mod address;
+mod breaker_state;
 mod commitment;
 mod counted;
 #[cfg(feature = "process")]
@@ -18,9 +19,12 @@ pub mod settings;
 mod slot;
 #[cfg(feature = "process")]
 pub mod telemetry;
+mod unix_clock;
 
 pub use address::{AddressError, Pubkey, Signature};
+pub use breaker_state::BreakerState;
 pub use commitment::Commitment;
 pub use counted::counted;
 pub use secret::Secret;
 pub use slot::Slot;
+pub use unix_clock::UnixClock;

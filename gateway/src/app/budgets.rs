@@ -13,7 +13,7 @@ use pingora::services::background::BackgroundService;
 use prometheus::{IntGauge, Registry};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::wall_clock::unix_now_millis;
+use super::wall_clock::WALL_CLOCK;
 use crate::cache::{BucketLease, RedisCache};
 use crate::config::{self, BudgetTimes};
 use crate::limit::{BudgetRegistry, LeaseAnswer};
@@ -164,7 +164,7 @@ impl BudgetKeeper {
         if sharing.counted.is_some_and(|at| at.elapsed() < COUNT) {
             return true;
         }
-        let counted = remote.be_counted(&self.id, unix_now_millis() / 1000).await;
+        let counted = remote.be_counted(&self.id, WALL_CLOCK.seconds()).await;
         sharing.counted = counted.map(|_replicas| Instant::now());
         if let Some(replicas) = counted {
             sharing.replicas = replicas.max(1);
@@ -183,7 +183,7 @@ impl BudgetKeeper {
     }
 
     fn write(&self, file: &Path) {
-        let (now, unix) = (Instant::now(), unix_now_millis());
+        let (now, unix) = (Instant::now(), WALL_CLOCK.millis());
         let full_at: BudgetTimes = self
             .treasury
             .all()
@@ -270,7 +270,7 @@ pub(super) fn resume(file: Option<&Path>, treasury: &BudgetRegistry) {
     if full_at.is_empty() {
         return;
     }
-    let unix = unix_now_millis();
+    let unix = WALL_CLOCK.millis();
     let used_up = full_at.into_iter().filter_map(|(name, full_at)| {
         let left = full_at.checked_sub(unix).filter(|left| *left > 0)?;
         Some((name, Duration::from_millis(left)))

@@ -2,9 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(super) fn unix_now() -> u64 {
-    unix_now_millis() / 1000
-}
+use perijove_core::UnixClock;
+
+/// The clock of the running gateway.
+pub(super) const WALL_CLOCK: UnixClock = UnixClock::new(unix_now_millis);
 
 #[expect(
     clippy::disallowed_methods,
@@ -14,7 +15,7 @@ pub(super) fn system_time() -> SystemTime {
     SystemTime::now()
 }
 
-pub(super) fn unix_now_millis() -> u64 {
+fn unix_now_millis() -> u64 {
     let since = system_time().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -37,13 +37,14 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use perijove_core::essential::essential;
 use perijove_core::redis as schema;
+use perijove_core::{BreakerState, UnixClock};
 use redis::{Cmd, Value, cmd};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use self::breaker::{RedisBreaker, RedisBreakerState};
+use self::breaker::RedisBreaker;
 use self::connect::{ClientSettings, RedisConnector};
 use self::connection_log::ConnectionLog;
 use self::failure::{RedisFailure, RedisOperation};
@@ -87,7 +88,7 @@ pub struct RedisCache {
 
 impl RedisCache {
     /// Prepares the cache. `longest` is the maximum size in bytes of an answer that is read or
-    /// written; `clock` returns milliseconds since 1970.
+    /// written.
     ///
     /// # Errors
     /// Certificates that cannot be used. A server that does not answer is not an error.
@@ -95,7 +96,7 @@ impl RedisCache {
         settings: &config::Redis,
         longest: usize,
         metrics: RedisMetrics,
-        clock: fn() -> u64,
+        clock: UnixClock,
     ) -> Result<Arc<Self>, RedisConfigError> {
         let news = Arc::new(ConnectionLog::new(settings.servers()));
         let maker = ClientSettings::new(settings)?;
@@ -142,7 +143,7 @@ impl RedisCache {
             return;
         };
         // A previous shared cache may have left another state.
-        self.metrics.breaker(RedisBreakerState::Closed);
+        self.metrics.breaker(BreakerState::Closed);
         self.metrics.queued(&self.queue);
         let mut tasks = self.tasks.lock();
         for link in writer.links() {
@@ -297,13 +298,13 @@ impl RedisCache {
         let after = breaker.state();
         drop(breaker);
         self.metrics.breaker(after);
-        if before == RedisBreakerState::Closed && after == RedisBreakerState::Open {
+        if before == BreakerState::Closed && after == BreakerState::Open {
             tracing::warn!(
                 servers = self.settings.servers(),
                 failure = failure.map(RedisFailure::label),
                 "shared cache unavailable; continuing without it"
             );
-        } else if before != RedisBreakerState::Closed && after == RedisBreakerState::Closed {
+        } else if before != BreakerState::Closed && after == BreakerState::Closed {
             tracing::info!("shared cache available again");
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use perijove_core::UnixClock;
 use tokio::runtime::Handle;
 
 use super::{
@@ -28,8 +29,7 @@ pub struct TieredCache {
     pub trades: Arc<PoolTrades>,
     remote: ArcSwapOption<RedisCache>,
     redis_metrics: RedisMetrics,
-    /// Milliseconds since 1970.
-    unix_now: fn() -> u64,
+    clock: UnixClock,
 }
 
 /// The shared tier that a configuration asks for; inactive until it is adopted.
@@ -37,12 +37,12 @@ pub struct TieredCache {
 pub struct Prepared(Option<Arc<RedisCache>>);
 
 impl TieredCache {
-    /// A cache without the shared tier. `unix_now` returns milliseconds since 1970.
+    /// A cache without the shared tier.
     pub fn new(
         settings: &config::Cache,
         metrics: CacheMetrics,
         redis_metrics: RedisMetrics,
-        unix_now: fn() -> u64,
+        clock: UnixClock,
     ) -> Self {
         let trades = metrics.trades.clone();
         Self {
@@ -53,7 +53,7 @@ impl TieredCache {
             trades: Arc::new(PoolTrades::new(trades)),
             remote: ArcSwapOption::empty(),
             redis_metrics,
-            unix_now,
+            clock,
         }
     }
 
@@ -79,7 +79,7 @@ impl TieredCache {
             return Ok(Prepared(Some(present)));
         }
         let metrics = self.redis_metrics.clone();
-        RedisCache::new(redis, longest, metrics, self.unix_now).map(|remote| Prepared(Some(remote)))
+        RedisCache::new(redis, longest, metrics, self.clock).map(|remote| Prepared(Some(remote)))
     }
 
     /// Applies new settings.
@@ -130,7 +130,7 @@ impl TieredCache {
 
     /// Milliseconds since 1970.
     pub fn unix_now(&self) -> u64 {
-        (self.unix_now)()
+        self.clock.millis()
     }
 
     /// State of the shared tier, for the status page.
@@ -155,7 +155,12 @@ mod tests {
     fn cache(registry: &Registry) -> TieredCache {
         let metrics = CacheMetrics::register(registry).unwrap();
         let redis = RedisMetrics::register(registry).unwrap();
-        TieredCache::new(&config::Cache::default(), metrics, redis, || 0)
+        TieredCache::new(
+            &config::Cache::default(),
+            metrics,
+            redis,
+            UnixClock::new(|| 0),
+        )
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod withheld;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use perijove_core::Slot;
+use perijove_core::{Slot, UnixClock};
 use tokio::time::Instant;
 
 pub use answer_notes::{AnswerNotes, CallSummary};
@@ -110,7 +110,7 @@ impl AsRpcJudge for RpcCall<'_> {
         RpcJudge {
             call: self.call,
             class: self.class,
-            unix_now: self.memory.unix_now,
+            clock: self.memory.clock,
         }
     }
 }
@@ -165,7 +165,7 @@ impl<'a> Operation for RpcCall<'a> {
         DetachedCall {
             call: self.call.clone(),
             class: *self.class,
-            unix_now: self.memory.unix_now,
+            clock: self.memory.clock,
         }
     }
 
@@ -337,7 +337,7 @@ impl<'a> Operation for RpcCall<'a> {
 pub(super) struct DetachedCall {
     call: Call,
     class: Class,
-    unix_now: fn() -> u64,
+    clock: UnixClock,
 }
 
 impl AsRpcJudge for DetachedCall {
@@ -345,7 +345,7 @@ impl AsRpcJudge for DetachedCall {
         RpcJudge {
             call: &self.call,
             class: &self.class,
-            unix_now: self.unix_now,
+            clock: self.clock,
         }
     }
 }

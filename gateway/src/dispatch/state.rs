@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use perijove_core::UnixClock;
 use tokio::time::Instant;
 
 use super::budget::RetryBudget;
@@ -18,10 +19,10 @@ pub struct DispatchState {
 
 impl DispatchState {
     /// `floor_entries` bounds the number of session floors kept.
-    pub fn new(metrics: DispatchMetrics, floor_entries: usize, unix_now: fn() -> u64) -> Self {
+    pub fn new(metrics: DispatchMetrics, floor_entries: usize, clock: UnixClock) -> Self {
         Self {
             budget: Arc::new(RetryBudget::new(Instant::now())),
-            rpc: RpcMemory::new(metrics.clone(), floor_entries, unix_now),
+            rpc: RpcMemory::new(metrics.clone(), floor_entries, clock),
             metrics,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use perijove_core::UnixClock;
 use prometheus::Registry;
 
 use super::upstream_socket::dial::{NetworkDialer, SocketDialer};
@@ -54,9 +55,13 @@ fn build(config: Config, pool: Arc<Pool>, dial: Box<dyn SocketDialer>) -> Arc<Hu
         &config.cache,
         CacheMetrics::register(&registry).unwrap(),
         RedisMetrics::register(&registry).unwrap(),
-        || 0,
+        UnixClock::new(|| 0),
     );
-    let live = DispatchState::new(DispatchMetrics::register(&registry).unwrap(), 16, || 0);
+    let live = DispatchState::new(
+        DispatchMetrics::register(&registry).unwrap(),
+        16,
+        UnixClock::new(|| 0),
+    );
     let metrics = PipelineMetrics::register(&registry).unwrap();
     let pipeline = Arc::new(Pipeline::new(live, metrics, cache));
     let published = Arc::new(Published::new(Snapshot::new(config, pool, 1)));

@@ -23,7 +23,7 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perijove_core::Slot;
+use perijove_core::{Slot, UnixClock};
 use tokio::time::Instant;
 
 use crate::config;
@@ -31,7 +31,6 @@ use crate::jupiter::{Api, ApiFault, ApiRoute, PathMap, Product};
 use crate::upstream::peer::Peer;
 use crate::upstream::selection::pool::{PoolError, SharedParts};
 use crate::upstream::state::breaker::Admission;
-use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 use crate::upstream::transport::endpoint::Endpoint;
 

@@ -19,6 +19,5 @@ pub(super) mod pause;
 pub(super) mod quantile;
 pub(super) mod slot_feed;
 pub(super) mod status;
-pub(super) mod unix_clock;
 pub(super) mod upstream_policy;
 pub(super) mod upstream_series;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perijove_core::Slot;
+use perijove_core::{BreakerState, Slot, UnixClock};
 use prometheus::Registry;
 use tokio::time::Instant;
 
@@ -14,9 +14,7 @@ use crate::config::{
 };
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::health::slot_look::{SightingSource, SlotLook};
-use crate::upstream::{
-    ApiMetrics, ApiPool, BreakerState, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics,
-};
+use crate::upstream::{ApiMetrics, ApiPool, Connectors, Pool, SharedParts, UpstreamMetrics};
 
 /// Settings of a local upstream with every default.
 pub(crate) fn settings(id: &str, url: &str) -> UpstreamSettings {
@@ -56,7 +54,7 @@ pub(crate) fn parts() -> SharedParts {
     SharedParts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(&Registry::new()).unwrap(),
-        clock: UnixClock::new(|| 1_790_000_000),
+        clock: UnixClock::new(|| 1_790_000_000_000),
         budgets: Arc::default(),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use perijove_core::{Commitment, Slot};
+use perijove_core::{Commitment, Slot, UnixClock};
 use perijove_gateway::cache::{
     CacheEntry, CacheKey, Expiry, KeyScope, Lifetime, RedisCache, RedisMetrics, ScopedKeys,
 };
@@ -65,7 +65,13 @@ impl Scene {
         let registry = Registry::new();
         let metrics = RedisMetrics::register(&registry).unwrap();
         Self {
-            remote: RedisCache::new(settings, LONGEST, metrics, || 1_763_731_200_000).unwrap(),
+            remote: RedisCache::new(
+                settings,
+                LONGEST,
+                metrics,
+                UnixClock::new(|| 1_763_731_200_000),
+            )
+            .unwrap(),
             registry,
             connections: settings.connections + 1,
         }

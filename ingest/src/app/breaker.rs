@@ -3,6 +3,7 @@
 //! Closed, it counts failures in a row. Open, it refuses until its pause is over. Then half-open,
 //! it lets some trials through at a time: enough good ones close it, one bad one opens it again.
 
+use perijove_core::BreakerState;
 use tokio::time::Instant;
 
 use crate::config;
@@ -14,33 +15,6 @@ pub(super) enum Admission {
     Trial,
     /// Not before then; while trials are under way, not before one of them has ended.
     Refused(Option<Instant>),
-}
-
-/// The state, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BreakerState {
-    Closed,
-    HalfOpen,
-    Open,
-}
-
-impl BreakerState {
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half-open",
-            Self::Open => "open",
-        }
-    }
-
-    /// As the gateway's metrics number it.
-    pub(super) const fn number(self) -> i64 {
-        match self {
-            Self::Closed => 0,
-            Self::HalfOpen => 1,
-            Self::Open => 2,
-        }
-    }
 }
 
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use perijove_core::BreakerState;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::app::breaker::BreakerState;
 use crate::app::kind_check::{KindCheck, WrongKind};
 use crate::app::shared_breaker::SharedBreaker;
 use crate::source::{Control, SourceError, SourceStatus};

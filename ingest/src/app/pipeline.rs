@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use perijove_core::BreakerState;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout_at;
 
-use crate::app::breaker::BreakerState;
 use crate::app::convert::Converter;
 use crate::app::database_writer::DatabaseWriter;
 use crate::app::lane::{Input, LaneTask, OnWrongKind};

@@ -13,36 +13,10 @@
 
 use std::time::Duration;
 
+use perijove_core::BreakerState;
 use tokio::time::Instant;
 
 use crate::config;
-
-/// The state as shown in metrics and status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RedisBreakerState {
-    Closed,
-    HalfOpen,
-    Open,
-}
-
-impl RedisBreakerState {
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half-open",
-            Self::Open => "open",
-        }
-    }
-
-    /// Value of the gauge: 0 closed, 1 half-open, 2 open.
-    pub(super) const fn number(self) -> i64 {
-        match self {
-            Self::Closed => 0,
-            Self::HalfOpen => 1,
-            Self::Open => 2,
-        }
-    }
-}
 
 #[derive(Debug)]
 enum RedisBreakerInner {
@@ -113,11 +87,11 @@ impl RedisBreaker {
         }
     }
 
-    pub(super) fn state(&self) -> RedisBreakerState {
+    pub(super) fn state(&self) -> BreakerState {
         match self.state {
-            RedisBreakerInner::Closed { .. } => RedisBreakerState::Closed,
-            RedisBreakerInner::Open { .. } => RedisBreakerState::Open,
-            RedisBreakerInner::HalfOpen { .. } => RedisBreakerState::HalfOpen,
+            RedisBreakerInner::Closed { .. } => BreakerState::Closed,
+            RedisBreakerInner::Open { .. } => BreakerState::Open,
+            RedisBreakerInner::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
@@ -148,7 +122,7 @@ mod tests {
             assert!(breaker.admits(now));
             breaker.failure(now);
         }
-        assert_eq!(breaker.state(), RedisBreakerState::Open);
+        assert_eq!(breaker.state(), BreakerState::Open);
         (breaker, now)
     }
 
@@ -160,7 +134,7 @@ mod tests {
             breaker.failure(now);
             breaker.success();
         }
-        assert_eq!(breaker.state(), RedisBreakerState::Closed);
+        assert_eq!(breaker.state(), BreakerState::Closed);
         breaker.failure(now);
         breaker.failure(now);
         assert!(breaker.admits(now));
@@ -175,7 +149,7 @@ mod tests {
         let later = now + PAUSE;
         assert!(breaker.admits(later));
         assert!(!breaker.admits(later));
-        assert_eq!(breaker.state(), RedisBreakerState::HalfOpen);
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
         breaker.success();
         assert!(breaker.admits(later) && breaker.admits(later));
     }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use perijove_core::BreakerState;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::breaker::RedisBreakerState;
 use super::failure::{RedisFailure, RedisOperation};
 use super::write_queue::WriteQueue;
 
@@ -192,7 +192,7 @@ impl RedisMetrics {
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn breaker(&self, state: RedisBreakerState) {
+    pub(super) fn breaker(&self, state: BreakerState) {
         self.breaker.set(state.number());
     }
 

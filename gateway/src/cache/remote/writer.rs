@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use perijove_core::UnixClock;
 use perijove_core::redis as schema;
 use redis::{Cmd, RedisError, Script, Value, cmd};
 use tokio::time::{Instant, timeout};
@@ -37,7 +38,7 @@ pub(super) struct Writer {
     /// Whether another server can become the master.
     follows_master: bool,
     /// Milliseconds since 1970.
-    clock: fn() -> u64,
+    clock: UnixClock,
     metrics: RedisMetrics,
     news: Arc<ConnectionLog>,
 }
@@ -49,7 +50,7 @@ impl Writer {
         queue: &Arc<WriteQueue>,
         settings: &config::Redis,
         metrics: &RedisMetrics,
-        clock: fn() -> u64,
+        clock: UnixClock,
     ) -> Self {
         Self {
             link,
@@ -115,7 +116,7 @@ impl Writer {
             return Ok(WriteOutcome::Expired);
         }
         let name = schema::answer(write.key.to_bytes());
-        let sealed = codec::seal(&name, &write.entry, (self.clock)(), self.compress_from);
+        let sealed = codec::seal(&name, &write.entry, self.clock.millis(), self.compress_from);
         let Some(value) = sealed else {
             return Ok(WriteOutcome::Unfit);
         };

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
-use perijove_core::Slot;
+use perijove_core::{Slot, UnixClock};
 use prometheus::Registry;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -82,7 +82,7 @@ impl Scene {
                 selection: config::Selection::default(),
                 answer_buffer: 1024,
             },
-            live: DispatchState::new(metrics, 16, || 0),
+            live: DispatchState::new(metrics, 16, UnixClock::new(|| 0)),
         }
     }
 

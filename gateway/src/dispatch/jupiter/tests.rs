@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use perijove_core::UnixClock;
 use prometheus::Registry;
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ impl Scene {
                 selection: config::Selection::default(),
                 answer_buffer: 1024,
             },
-            live: DispatchState::new(metrics, 16, || 0),
+            live: DispatchState::new(metrics, 16, UnixClock::new(|| 0)),
             trades: Arc::new(PoolTrades::new(trades)),
             asked: None,
         }

@@ -21,7 +21,7 @@ use crate::upstream::{
 pub(super) struct RpcJudge<'a> {
     pub(super) call: &'a Call,
     pub(super) class: &'a Class,
-    pub(super) unix_now: fn() -> u64,
+    pub(super) clock: UnixClock,
 }
 
 impl RpcJudge<'_> {
@@ -32,11 +32,7 @@ impl RpcJudge<'_> {
         candidate: &mut Candidate,
         reply: Result<RpcReply, TransportFault>,
     ) -> JudgedCall {
-        let Self {
-            call,
-            class,
-            unix_now,
-        } = self;
+        let Self { call, class, clock } = self;
         let method = call.method();
         let status = reply.as_ref().ok().map(|reply| reply.status);
         let mut judged = match reply {
@@ -51,7 +47,7 @@ impl RpcJudge<'_> {
                 page: None,
             },
             Ok(reply) => {
-                let judged = match judge_reply(reply, class, unix_now) {
+                let judged = match judge_reply(reply, class, clock) {
                     JudgedAttempt::Good { answer, .. } if answers_another(&answer, class, call) => {
                         broken(FaultKind::BadResult, class)
                     }
@@ -141,7 +137,7 @@ fn answers_another(payload: &AnswerPayload, class: &Class, call: &Call) -> bool 
     Cursor::new(result).string() != Some(signature.to_string().as_bytes())
 }
 
-fn judge_reply(reply: RpcReply, class: &Class, unix_now: fn() -> u64) -> JudgedCall {
+fn judge_reply(reply: RpcReply, class: &Class, clock: UnixClock) -> JudgedCall {
     let UpstreamReply {
         status,
         hints,
@@ -150,7 +146,11 @@ fn judge_reply(reply: RpcReply, class: &Class, unix_now: fn() -> u64) -> JudgedC
         ..
     } = reply;
     // The clock is read only if a header contains an absolute time.
-    let now = if hints.name_a_moment() { unix_now() } else { 0 };
+    let now = if hints.name_a_moment() {
+        clock.seconds()
+    } else {
+        0
+    };
     match body {
         ReplyBody::Complete(scanned) => {
             match solana::judge(status, &hints, scanned.as_ref(), class, now) {

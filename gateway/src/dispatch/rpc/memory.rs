@@ -1,5 +1,6 @@
 //! What is learned from calls over time. It is found again by every snapshot and survives a reload.
 
+use perijove_core::UnixClock;
 use tokio::time::Instant;
 
 use super::archive_budget::ArchiveBudget;
@@ -17,8 +18,8 @@ pub struct RpcMemory {
     /// Limits questions to archives that find nothing.
     pub(super) archives: ArchiveBudget,
     pub(super) unknown_methods: UnknownMethods,
-    /// Seconds since the epoch, for headers that name an absolute time.
-    pub(super) unix_now: fn() -> u64,
+    /// For headers that name an absolute time.
+    pub(super) clock: UnixClock,
 }
 
 impl RpcMemory {
@@ -26,7 +27,7 @@ impl RpcMemory {
     pub(in crate::dispatch) fn new(
         metrics: DispatchMetrics,
         floor_entries: usize,
-        unix_now: fn() -> u64,
+        clock: UnixClock,
     ) -> Self {
         Self {
             floors: Floors::new(floor_entries),
@@ -34,7 +35,7 @@ impl RpcMemory {
             missing_history: MissingHistory::default(),
             archives: ArchiveBudget::new(Instant::now()),
             unknown_methods: UnknownMethods::new(Instant::now()),
-            unix_now,
+            clock,
         }
     }
 }

@@ -56,6 +56,6 @@ impl ApiUpstream {
             body,
             is_whole,
         };
-        jupiter::judge(&seen, self.clock.now())
+        jupiter::judge(&seen, self.clock.seconds())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use perijove_core::BreakerState;
 use tokio::time::Instant;
 
 use super::ApiUpstream;
@@ -11,7 +12,7 @@ use crate::solana::FaultKind;
 use crate::upstream::client::reply::AttemptLimits;
 use crate::upstream::client::{ReplyTo, WireRequest};
 use crate::upstream::peer::{AttemptWitness, ChosenPeer};
-use crate::upstream::state::breaker::{Admission, BreakerState, Trial};
+use crate::upstream::state::breaker::{Admission, Trial};
 use crate::upstream::transport::fault::TransportFault;
 
 /// An upstream chosen for one attempt, for which the budget of its organisation has paid. If it is

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perijove_core::{Commitment, Slot};
+use perijove_core::{Commitment, Slot, UnixClock};
 use pingora::connectors::TransportConnector;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -24,7 +24,6 @@ use crate::upstream::state::member::Member;
 use crate::upstream::state::method_rules::MethodRules;
 use crate::upstream::state::metrics::UpstreamMetrics;
 use crate::upstream::state::status::PoolStatus;
-use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::state::upstream_policy::UpstreamPolicy;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 use crate::upstream::transport::connector::{Connectors, TrustError};

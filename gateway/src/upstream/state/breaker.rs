@@ -18,6 +18,7 @@
 
 use std::time::Duration;
 
+use perijove_core::BreakerState;
 use tokio::time::Instant;
 
 use crate::config;
@@ -45,33 +46,6 @@ pub(in crate::upstream) enum Admission {
     /// Only with a [`Trial`].
     Trial,
     Refused,
-}
-
-/// The state as shown in metrics and status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerState {
-    Closed,
-    HalfOpen,
-    Open,
-}
-
-impl BreakerState {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half-open",
-            Self::Open => "open",
-        }
-    }
-
-    /// Value of the gauge: 0 closed, 1 half-open, 2 open.
-    pub fn number(self) -> i64 {
-        match self {
-            Self::Closed => 0,
-            Self::HalfOpen => 1,
-            Self::Open => 2,
-        }
-    }
 }
 
 /// Permission for one call while half-open. It identifies its half-open period, so that a late

@@ -12,7 +12,7 @@ mod trouble_log;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perijove_core::Slot;
+use perijove_core::{Slot, UnixClock};
 use tokio::time::Instant;
 
 use crate::config;
@@ -23,7 +23,6 @@ use crate::upstream::state::breaker::Trial;
 use crate::upstream::state::endpoint_state::EndpointState;
 use crate::upstream::state::hold_off::is_unknown;
 use crate::upstream::state::method_rules::MethodRules;
-use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::state::upstream_policy::UpstreamPolicy;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 

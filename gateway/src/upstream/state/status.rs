@@ -6,7 +6,7 @@ mod unfit_reason;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use perijove_core::{Commitment, Slot};
+use perijove_core::{BreakerState, Commitment, Slot};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::upstream::health::cluster::ObservedCluster;
 use crate::upstream::health::diagnosis::cure;
 use crate::upstream::state::concurrency::ConcurrencyStatus;
 use crate::upstream::state::upstream_policy::UpstreamPolicy;
-use crate::upstream::{BreakerState, Health, Upstream};
+use crate::upstream::{Health, Upstream};
 use hold_status::HoldStatus;
 use unfit_reason::{ErrorStatus, HoldsAndErrors, saturation};
 

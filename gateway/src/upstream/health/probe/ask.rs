@@ -130,7 +130,7 @@ impl Probe {
             &reply.hints,
             answer.as_ref(),
             class,
-            self.member.clock.now(),
+            self.member.clock.seconds(),
         );
         if let Some(verdict) = verdict {
             let label = verdict.kind.label();

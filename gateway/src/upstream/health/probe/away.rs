@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use perijove_core::Commitment;
+use perijove_core::{BreakerState, Commitment};
 use tokio::time::{Instant, sleep};
 
 use super::Probe;
@@ -13,7 +13,6 @@ use super::lane::ProbeLane;
 use super::plan::ProbeQuestion;
 use super::round::{ProbeRound, RoundVerdict};
 use crate::upstream::health::tracker::Health;
-use crate::upstream::state::breaker::BreakerState;
 
 /// The first pause, and the longest: each probe costs credits, so at most 1200 an hour, and none
 /// while it serves and nothing calls for one.

@@ -1,10 +1,11 @@
 //! The circuit breaker of an upstream, by the outcomes of its calls.
 
+use perijove_core::BreakerState;
 use perijove_core::telemetry::seconds;
 use tokio::time::Instant;
 
 use super::Member;
-use crate::upstream::state::breaker::{BreakerState, Trial};
+use crate::upstream::state::breaker::Trial;
 use crate::upstream::state::endpoint_state::UnfitCause;
 
 impl Member {

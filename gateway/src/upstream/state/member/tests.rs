@@ -1,11 +1,10 @@
 //! What each outcome changes, and what it must leave alone.
 
-use perijove_core::Commitment;
+use perijove_core::{BreakerState, Commitment};
 
 use super::*;
 use crate::solana::{Capability, Retry, Scope, Verdict, classify};
 use crate::upstream::health::tracker::Health;
-use crate::upstream::state::breaker::BreakerState;
 
 use crate::upstream::testing::{healthy, pool, settings};
 use crate::upstream::{CallRequirements, Pool, Upstream};

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use perijove_core::BreakerState;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::upstream::state::concurrency::ConcurrencyStatus;
 use crate::upstream::state::hold::{Hold, HoldCause};
 use crate::upstream::state::hold_off::is_unknown;
 use crate::upstream::state::status::hold_status::HoldStatus;
-use crate::upstream::{BreakerState, EndpointState, Health};
+use crate::upstream::{EndpointState, Health};
 
 /// An error of an upstream.
 #[derive(Clone, Debug, PartialEq, Serialize)]

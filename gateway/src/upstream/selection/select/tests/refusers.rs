@@ -87,7 +87,7 @@ fn rate_limits_never_open_the_breaker() {
         scene.fault('a', "getBalance", Penalty::CloseMethod);
     }
     let breaker = scene.upstream('a').state().breaker.lock().shown();
-    assert_eq!(breaker, crate::upstream::BreakerState::Closed);
+    assert_eq!(breaker, perijove_core::BreakerState::Closed);
 }
 
 #[test]
