@@ -7,10 +7,10 @@
 //!           └ no ─▶ full parser ─▶ …       ─▶ next read
 //! ```
 
+mod idle_timer;
 pub(super) mod simple_request;
 pub(super) mod wire;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ use futures::FutureExt;
 use http::Method;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use self::idle_timer::IdleTimer;
 use self::simple_request::SimpleRequest;
 use self::wire::{DirectWrite, WriteMode};
 use super::access::AccessEntry;
@@ -362,35 +363,5 @@ impl<'a> FastConnection<'a> {
             Some(())
         };
         drop(timeout(FAREWELL, leave).await);
-    }
-}
-
-/// Measures how long a client is silent. One timer for the whole connection, checked again when it
-/// fires: most requests arrive long before.
-struct IdleTimer {
-    patience: Duration,
-    since: Instant,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl IdleTimer {
-    fn new(patience: Duration) -> Self {
-        Self {
-            patience,
-            since: Instant::now(),
-            timer: Box::pin(sleep(patience)),
-        }
-    }
-
-    /// Resolves when the silence exceeds the limit.
-    async fn too_long(&mut self) {
-        loop {
-            self.timer.as_mut().await;
-            let end = self.since + self.patience;
-            if end <= Instant::now() {
-                return;
-            }
-            self.timer.as_mut().reset(end);
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! Opens connections: to one server, to the master that Sentinel names, or to a Cluster.
 
+mod connect_error;
 mod read_limit;
 mod socket;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use redis::aio::PubSub;
@@ -16,11 +16,13 @@ use redis::{
 };
 use tokio::time::timeout;
 
+use self::connect_error::ConnectFault;
 use self::socket::{SILENCE, SocketConnector, keepalive};
 use super::connection::{RedisConnection, ServerConnection};
-use super::failure::RedisFailure;
 use crate::config::{self, RedisMode};
 
+pub(super) use self::connect_error::ConnectError;
+pub use self::connect_error::RedisConfigError;
 pub(super) use self::read_limit::UnansweredBytes;
 pub use self::socket::RedisTrustError;
 
@@ -29,39 +31,6 @@ const STEPS: u32 = 4;
 
 /// How often a Cluster's client follows a redirection before it gives up.
 const REDIRECTIONS: u32 = 3;
-
-/// Configuration errors: these cannot work at any time.
-#[derive(Debug, thiserror::Error)]
-pub enum RedisConfigError {
-    #[error(transparent)]
-    Trust(#[from] RedisTrustError),
-    #[error("cannot read {path}: {source}")]
-    Unreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("cannot be used: {0}")]
-    Settings(#[from] RedisError),
-}
-
-/// Why there is no connection, as text for the log.
-#[derive(Debug, thiserror::Error)]
-#[error("{at}: {fault}")]
-pub(super) struct ConnectError {
-    /// Host and port.
-    at: String,
-    fault: ConnectFault,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectFault {
-    #[error("no answer in time")]
-    Timeout,
-    #[error("Redis refused the login: {0}")]
-    Login(RedisError),
-    #[error(transparent)]
-    Other(RedisError),
-}
 
 /// The settings that connections are opened with.
 #[derive(Clone)]
@@ -240,29 +209,6 @@ async fn serves(server: &ServerConnection) -> Result<(), RedisError> {
         // A user that may not send PING may still be allowed to do the rest.
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(()),
-    }
-}
-
-impl ConnectError {
-    pub(super) fn at(place: &impl ToString, fault: ConnectFault) -> Self {
-        Self {
-            at: place.to_string(),
-            fault,
-        }
-    }
-}
-
-impl ConnectFault {
-    fn of(error: RedisError) -> Self {
-        if error.kind() == redis::ErrorKind::AuthenticationFailed
-            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
-        {
-            Self::Login(error)
-        } else if RedisFailure::of(&error) == RedisFailure::Timeout {
-            Self::Timeout
-        } else {
-            Self::Other(error)
-        }
     }
 }
 

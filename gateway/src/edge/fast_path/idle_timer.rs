@@ -1,0 +1,36 @@
+//! How long a client is silent between two requests.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Measures how long a client is silent. One timer for the whole connection, checked again when it
+/// fires: most requests arrive long before.
+pub(super) struct IdleTimer {
+    pub(super) patience: Duration,
+    pub(super) since: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl IdleTimer {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            since: Instant::now(),
+            timer: Box::pin(sleep(patience)),
+        }
+    }
+
+    /// Resolves when the silence exceeds the limit.
+    pub(super) async fn too_long(&mut self) {
+        loop {
+            self.timer.as_mut().await;
+            let end = self.since + self.patience;
+            if end <= Instant::now() {
+                return;
+            }
+            self.timer.as_mut().reset(end);
+        }
+    }
+}
