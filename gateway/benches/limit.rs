@@ -163,7 +163,7 @@ async fn by_address(calls: usize) -> f64 {
 
 fn budget(calls: usize) -> f64 {
     let budgets = UpstreamBudgets::default();
-    let settings = config::Budget {
+    let settings = config::BudgetSettings {
         rate: BudgetRate {
             requests: 1_000_000_000,
             per: Per::Second,

@@ -4,6 +4,10 @@
 //! Not here: what upstreams answer (their codes and `error.data` pass through untouched) and
 //! configuration errors.
 
+mod refused_page;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -13,6 +17,8 @@ use serde_json::json;
 use crate::jsonrpc::{Id, RpcError, error_reply};
 use crate::jupiter::{self, IdsFault, OrderFault, QueryFault, SwapFault};
 use crate::limit::Remaining;
+
+pub use self::refused_page::RefusedPage;
 
 /// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` uses up all its
 /// attempts at once on 0 and ignores values from 120 on.
@@ -344,8 +350,3 @@ impl Rejection {
 pub const JSON: &str = "application/json; charset=utf-8";
 /// Content type of the plain-text refusals.
 pub const TEXT: &str = "text/plain; charset=utf-8";
-
-#[cfg(test)]
-mod refused_page;
-mod tests;
-pub use refused_page::RefusedPage;

@@ -63,7 +63,7 @@ pub use selection::select::{Candidate, Candidates, FailureReporter};
 pub use state::attempt_outcome::AttemptOutcome;
 pub use state::endpoint_state::EndpointState;
 pub use state::history::{DeeperUpstreams, HistoryReach};
-pub use state::hold_off::HoldCause;
+pub use state::hold::HoldCause;
 pub use state::metrics::UpstreamMetrics;
 pub use state::status::{PoolStatus, UpstreamStatus};
 pub use transport::connector::{Connectors, TrustError};

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use node::{BEGIN, Node, Says, error};
 
-use rows::{Row, row, rows, signature, wrapped};
+use rows::{rows, signature, wrapped};
 
 /// Where the ledger of the own node begins.
 const OLDEST: u64 = BEGIN - 1_000;

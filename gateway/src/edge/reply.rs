@@ -4,8 +4,8 @@
 use bytes::Bytes;
 
 use super::compress::{Gzip, gzip};
-use super::request_head::RequestHead;
 use super::reply_head::{Preflight, ReplyHead};
+use super::request_head::RequestHead;
 use super::response_writer::{BodyPieces, ResponseWriter, Sent};
 use super::write_pace::WriteFault;
 use crate::config::Config;
@@ -51,7 +51,7 @@ pub(super) async fn write(
         retry_after,
         remaining,
         provenance,
-        ..ResponseHead::new(status, content_type, head)
+        ..ReplyHead::new(status, content_type, head)
     };
     let mut pieces = BodyPieces::new();
     match body {
@@ -102,7 +102,7 @@ pub(super) async fn write_api(
         others: &fields,
         remaining,
         // Among the others, if there is one.
-        ..ResponseHead::new(response.status, "", head)
+        ..ReplyHead::new(response.status, "", head)
     };
     match response.content {
         ApiContent::Whole(body) => {
@@ -183,7 +183,7 @@ pub(super) async fn refuse(
         others: allow.as_slice(),
         retry_after: rejection.retry_after(),
         remaining: rejection.remaining(),
-        ..ResponseHead::new(rejection.status(), refusal.content_type, head)
+        ..ReplyHead::new(rejection.status(), refusal.content_type, head)
     };
     let mut body = BodyPieces::from_iter([refusal.body.clone()]);
     add_newline(&mut body);
@@ -200,7 +200,7 @@ pub(super) async fn preflight(
 ) -> Result<Sent, WriteFault> {
     let lines = ReplyHead {
         preflight: Some(allowed),
-        ..ResponseHead::new(200, TEXT, head)
+        ..ReplyHead::new(200, TEXT, head)
     };
     wire.whole(&lines, BodyPieces::new()).await?;
     Ok(0)

@@ -68,7 +68,7 @@ pub(super) fn in_order(
         let took = request.context.started.elapsed();
         let slots =
             passed(took, config.cluster.slot_time).saturating_add(config.selection.step_back);
-        if order.is_broken_by(reply.attempt_summary.told_heads, slots) {
+        if order.is_broken_by(reply.attempt_summary.notes.told_heads, slots) {
             let may = order.may_repair(config.limits.batch_concurrency.max(1));
             request.pipeline.metrics.out_of_order(may);
             if may {
@@ -79,7 +79,7 @@ pub(super) fn in_order(
                 reply = call::answer_again(&again, entry).await;
             }
         }
-        order.note(reply.attempt_summary.told_heads);
+        order.note(reply.attempt_summary.notes.told_heads);
         Some((reply, (request, answered, order)))
     })
 }

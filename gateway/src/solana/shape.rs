@@ -1,6 +1,13 @@
 //! What a method's result can be: its outermost type, and whether it may be `null`. A node with any
 //! other result does not answer the question. Sources: the return types of Agave 4.5.
 
+mod kinds;
+mod members;
+#[cfg(test)]
+mod tests;
+
+use self::kinds::{Shape, ValueKind, items, shape};
+use self::members::{ShapeMember, item_members, members, needs_all};
 use super::Method;
 use super::context::{trailing_slot, usual_context};
 use crate::jsonrpc::{Cursor, Token};
@@ -140,10 +147,3 @@ pub fn may_begin(method: Method, token: Token) -> bool {
         Shape::Wrapped(_) => token == Token::Object,
     }
 }
-
-mod kinds;
-#[cfg(test)]
-mod members;
-mod tests;
-use kinds::{Shape, ValueKind, items, shape};
-use members::{ShapeMember, item_members, members, needs_all};

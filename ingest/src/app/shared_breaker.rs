@@ -1,11 +1,12 @@
 //! A circuit breaker shared by many tasks: they wait for permits, and its state is a metric.
 
 use parking_lot::Mutex;
+use perijove_core::BreakerState;
 use prometheus::IntGauge;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use crate::app::breaker::{Admission, Breaker, BreakerState};
+use crate::app::breaker::{Admission, Breaker};
 use crate::config;
 
 /// How long to wait while the trials of others are running.

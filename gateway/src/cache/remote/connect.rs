@@ -1,6 +1,6 @@
 //! Opens connections: to one server, to the master that Sentinel names, or to a Cluster.
 
-mod connect_error;
+pub(super) mod connect_error;
 mod read_limit;
 mod socket;
 

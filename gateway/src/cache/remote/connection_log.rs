@@ -110,7 +110,7 @@ const fn cure(failure: RedisFailure) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::remote::connect::ConnectFault;
+    use crate::cache::remote::connect::connect_error::ConnectFault;
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_connection_is_not_called_overload() {

@@ -12,6 +12,9 @@ use crate::config::{
     UpstreamUrl,
 };
 
+/// As for upstreams of RPC.
+const IDLE_TIMEOUT: Duration = UpstreamSettings::IDLE_TIMEOUT;
+
 /// The header that Jupiter expects keys in.
 const KEY_HEADER: &str = "x-api-key";
 
@@ -164,8 +167,7 @@ impl JupiterUpstream {
             section.violation("connections_ceiling", "must not be below connections");
         }
         let hour = Duration::from_secs(1)..=Duration::from_hours(1);
-        let idle_timeout =
-            section.within("idle_timeout", UpstreamSettings::IDLE_TIMEOUT, hour.clone());
+        let idle_timeout = section.within("idle_timeout", IDLE_TIMEOUT, hour.clone());
         let tls = section.nested("tls", UpstreamTls::read);
         if section.has("tls") && url.as_ref().is_some_and(|url| !url.is_tls()) {
             section.violation("tls", "has no effect on an http:// URL");

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::answer_payload::{AnswerPayload, JudgedCall};
 use super::withheld::withheld;
+use perijove_core::UnixClock;
+
 use crate::dispatch::operation::JudgedAttempt;
 use crate::error::{RefusedPage, TEXT};
 use crate::jsonrpc::{Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind};

@@ -134,6 +134,41 @@ fn text(reply: RpcReply) -> String {
     }
 }
 
+/// Sends `size` bytes, in chunks or with their length, and counts what was taken from it.
+async fn sending(size: usize, chunked: bool, sent: Arc<AtomicUsize>) -> Server {
+    Server::start(move |_, mut stream| {
+        let sent = Arc::clone(&sent);
+        async move {
+            while read_request(&mut stream).await.is_some() {
+                let head = if chunked {
+                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned()
+                } else {
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n")
+                };
+                stream.write_all(head.as_bytes()).await.unwrap();
+                let block = vec![b'x'; 50_000];
+                for _ in 0..size / block.len() {
+                    if chunked {
+                        let line = format!("{:x}\r\n", block.len());
+                        stream.write_all(line.as_bytes()).await.unwrap();
+                    }
+                    if stream.write_all(&block).await.is_err() {
+                        return;
+                    }
+                    sent.fetch_add(block.len(), Ordering::SeqCst);
+                    if chunked {
+                        stream.write_all(b"\r\n").await.unwrap();
+                    }
+                }
+                if chunked {
+                    stream.write_all(b"0\r\n\r\n").await.unwrap();
+                }
+            }
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn calls_after_each_other_share_one_connection() {
     let server = Server::answering(ok("hello")).await;

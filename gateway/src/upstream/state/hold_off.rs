@@ -9,7 +9,6 @@ mod broken_streams;
 mod method_memory;
 mod refusals;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,7 +24,8 @@ pub(in crate::upstream) use refusals::{FIRST_PAUSE, RefusalKind, question};
 
 #[cfg(test)]
 mod tests;
-use method_memory::{LONGEST_NAME, MOST_UNKNOWN, MethodMemory, REFUSAL, is_unknown};
+pub(in crate::upstream) use method_memory::{LONGEST_NAME, REFUSAL, is_unknown};
+use method_memory::{MethodMemories, MethodMemory};
 
 /// If an upstream refuses this many methods and serves none, it is doubted as a whole.
 const MANY_METHODS: usize = 3;

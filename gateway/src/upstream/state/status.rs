@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use crate::limit::InClass;
 use crate::solana::Priority;
 use crate::upstream::health::cluster::ObservedCluster;
-use crate::upstream::health::diagnosis::cure;
 use crate::upstream::state::concurrency::ConcurrencyStatus;
 use crate::upstream::state::upstream_policy::UpstreamPolicy;
 use crate::upstream::{Health, Upstream};

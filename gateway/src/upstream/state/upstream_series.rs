@@ -8,7 +8,7 @@ use std::time::Duration;
 use perijove_core::{Commitment, Slot};
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use crate::limit::{InClass, LimitMove};
 use crate::solana::{FaultKind, Priority};

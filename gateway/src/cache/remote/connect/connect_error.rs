@@ -42,7 +42,7 @@ pub(in crate::cache::remote) enum ConnectFault {
 }
 
 impl ConnectError {
-    pub(super) fn at(place: &impl ToString, fault: ConnectFault) -> Self {
+    pub(in crate::cache::remote) fn at(place: &impl ToString, fault: ConnectFault) -> Self {
         Self {
             at: place.to_string(),
             fault,

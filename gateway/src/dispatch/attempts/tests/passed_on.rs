@@ -105,6 +105,7 @@ impl Judge for PathRead {
 impl Operation for PathRead {
     type Detached = Self;
     type Choices = Candidates<'static>;
+    type Notes = ();
 
     fn detach(&self) -> Self {
         *self

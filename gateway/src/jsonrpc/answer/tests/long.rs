@@ -1,5 +1,7 @@
 //! Answers too long to be read token by token.
 
+use crate::jsonrpc::answer::usual_shape;
+
 use super::*;
 
 /// A string in a short answer, and in ones too long to be read token by token.
@@ -130,7 +132,7 @@ fn a_long_result_ends_where_its_own_container_ends() {
         (format!(r#"[{long}5],{rest}["]"]"#), false),
     ] {
         let body = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":7}}"#);
-        let found = super::usual_shape(body.as_bytes());
+        let found = usual_shape(body.as_bytes());
         assert_eq!(found.is_some(), whole, "{result}");
     }
 }

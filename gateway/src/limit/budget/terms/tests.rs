@@ -11,8 +11,8 @@ fn rate(burst: u32) -> BudgetRate {
     }
 }
 
-fn settings(organisation: Option<&str>) -> config::Budget {
-    config::Budget {
+fn settings(organisation: Option<&str>) -> config::BudgetSettings {
+    config::BudgetSettings {
         rate: rate(10),
         costs: [("scan".to_owned(), 4)].into(),
         groups: vec![BudgetGroup {

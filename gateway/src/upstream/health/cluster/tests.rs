@@ -46,8 +46,8 @@ impl Members {
             moves: usual,
             usual,
         };
-        self.live[member].track(&config::Health::default(), self.now, |tracker| {
-            tracker.succeeded(&config::Health::default());
+        self.live[member].track(&config::HealthSettings::default(), self.now, |tracker| {
+            tracker.succeeded(&config::HealthSettings::default());
             let look = SlotLook::one(
                 SightingSource::Probe,
                 PROCESSED,
@@ -95,12 +95,12 @@ fn upstreams_that_stand_still_or_belong_elsewhere_have_no_say() {
     let mut members = Members::new(2);
     members.see(0, 9000);
     members.see(1, 100);
-    members.live[0].track(&config::Health::default(), members.now, |tracker| {
+    members.live[0].track(&config::HealthSettings::default(), members.now, |tracker| {
         tracker.wrong_cluster(true);
     });
     assert_eq!(members.tip(), Some(100));
 
-    members.live[0].track(&config::Health::default(), members.now, |tracker| {
+    members.live[0].track(&config::HealthSettings::default(), members.now, |tracker| {
         tracker.wrong_cluster(false);
     });
     assert_eq!(members.tip(), Some(100), "where it was seen was elsewhere");
@@ -255,7 +255,7 @@ fn while_the_reference_does_not_answer_the_others_say_what_cluster_it_is() {
         None,
         "the reference may still answer"
     );
-    let limits = config::Health::default();
+    let limits = config::HealthSettings::default();
     for _ in 0..3 {
         members.live[0].track(&limits, members.now, |tracker| {
             tracker.failed(&limits, "down");

@@ -5,6 +5,9 @@ mod metered;
 mod plan;
 mod returns;
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -85,8 +85,8 @@ impl Watched {
     }
 }
 
-fn limits() -> config::Health {
-    config::Health::default()
+fn limits() -> config::HealthSettings {
+    config::HealthSettings::default()
 }
 
 #[test]

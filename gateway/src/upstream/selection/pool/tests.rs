@@ -148,8 +148,8 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
     let now = Instant::now();
     pool.upstreams()[0]
         .state()
-        .track(&config::Health::default(), now, |tracker| {
-            tracker.succeeded(&config::Health::default());
+        .track(&config::HealthSettings::default(), now, |tracker| {
+            tracker.succeeded(&config::HealthSettings::default());
             let usual = SlotPace::of(Duration::from_millis(400));
             let peers = PeerSlots {
                 heads: [Some(Slot(1300)); 3],

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn settings() -> config::Breaker {
-    config::Breaker::default()
+fn settings() -> config::BreakerSettings {
+    config::BreakerSettings::default()
 }
 
 fn after(start: Instant, seconds: u64) -> Instant {

@@ -16,7 +16,7 @@ pub(in crate::upstream) const REFUSAL: Duration = Duration::from_mins(10);
 
 /// Maximum number of unknown methods remembered per upstream. Their names come from clients, which
 /// must neither fill the memory nor displace what is known of other methods.
-const MOST_UNKNOWN: usize = 200;
+pub(super) const MOST_UNKNOWN: usize = 200;
 
 /// Longer names cannot be methods.
 pub(in crate::upstream) const LONGEST_NAME: usize = 64;
@@ -91,6 +91,11 @@ impl MethodMemories {
             }
         }
         Some(self.0.entry(method.into()).or_default())
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(super) fn insert(&mut self, method: &str, memory: MethodMemory) {

@@ -2,12 +2,13 @@
 
 use proptest::prelude::*;
 
+use super::method_memory::MOST_UNKNOWN;
 use super::*;
 
 const NEUTRAL: f64 = 0.5;
 
-fn settings() -> config::HoldOff {
-    config::HoldOff::default()
+fn settings() -> config::HoldOffSettings {
+    config::HoldOffSettings::default()
 }
 
 fn demand(at_least: Option<u64>) -> PauseDemand {

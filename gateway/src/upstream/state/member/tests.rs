@@ -7,7 +7,7 @@ use crate::solana::{Capability, Retry, Scope, Verdict, classify};
 use crate::upstream::health::tracker::Health;
 
 use crate::upstream::testing::{healthy, pool, settings};
-use crate::upstream::{CallRequirements, Pool, Upstream};
+use crate::upstream::{CallRequirements, Choices, Pool, Upstream};
 
 fn scene() -> Arc<Pool> {
     pool(vec![settings("a", "http://127.0.0.1:1/")])

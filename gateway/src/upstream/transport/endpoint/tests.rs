@@ -6,7 +6,7 @@ use super::*;
 use crate::trace::{HttpRequestId, TraceContext};
 use crate::upstream::testing::settings;
 
-fn request(settings: &config::Upstream, body: &str) -> String {
+fn request(settings: &config::UpstreamSettings, body: &str) -> String {
     let mut out = Vec::new();
     let endpoint = Endpoint::new(settings).unwrap();
     endpoint.request(

@@ -1,6 +1,7 @@
 //! Probes of upstreams that charge: few, and within their budget.
 
 use super::*;
+use crate::solana::Priority;
 
 #[tokio::test]
 async fn a_metered_upstream_costs_one_call_a_round_and_none_while_it_rests() {
@@ -27,7 +28,7 @@ async fn a_metered_upstream_costs_one_call_a_round_and_none_while_it_rests() {
 }
 
 /// Settings with a budget.
-fn sold(node: &Node, id: &str, requests: u64, burst: u32) -> config::Upstream {
+fn sold(node: &Node, id: &str, requests: u64, burst: u32) -> config::UpstreamSettings {
     let rate = config::BudgetRate {
         requests,
         per: config::Per::Hour,
@@ -35,8 +36,8 @@ fn sold(node: &Node, id: &str, requests: u64, burst: u32) -> config::Upstream {
         reserve: 0,
         sliding: false,
     };
-    config::Upstream {
-        budget: Some(config::Budget {
+    config::UpstreamSettings {
+        budget: Some(config::BudgetSettings {
             rate,
             costs: std::collections::BTreeMap::new(),
             groups: Vec::new(),
