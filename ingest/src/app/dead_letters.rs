@@ -168,6 +168,14 @@ fn with_database(
     command: impl AsyncFnOnce(&Config, Database) -> Result<Exit, Failure>,
 ) -> Exit {
     run_with(source, async |config| {
+        // Where there are no letters, no database is made.
+        let there = Database::open_to_read(&config.database).await?;
+        let one = DeadLetterFilter {
+            most: 1,
+            ..DeadLetterFilter::default()
+        };
+        there.dead_letter_summaries(&one).await?;
+        drop(there);
         let database = Database::open(&config.database).await?;
         command(config, database).await
     })

@@ -110,6 +110,7 @@ async fn commands_that_read_make_no_tables_and_say_who_does() {
     let there = |text: String| text.replace(&world.postgres.url(), &empty.url());
     for words in [
         &["dead-letters", "list"][..],
+        &["dead-letters", "replay"],
         &["offsets", "show"],
         &["verify", "-r", "hours.csv"],
     ] {
