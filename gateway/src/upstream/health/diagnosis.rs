@@ -15,6 +15,8 @@ pub(in crate::upstream) struct Diagnosis {
     text: String,
     kind: Option<FaultKind>,
     status: Option<u16>,
+    /// The gateway's own budget is the reason.
+    unpaid: bool,
 }
 
 impl Diagnosis {
@@ -28,7 +30,23 @@ impl Diagnosis {
             text,
             kind: Some(kind),
             status,
+            unpaid: false,
         }
+    }
+
+    /// The upstream's budget pays for no probe.
+    pub(in crate::upstream) fn unpaid() -> Self {
+        Self {
+            text: "its `budget` has paid for no probe yet".to_owned(),
+            kind: None,
+            status: None,
+            unpaid: true,
+        }
+    }
+
+    /// Whether it is the same trouble, of whichever call.
+    pub(in crate::upstream) fn is_like(&self, other: &Self) -> bool {
+        (self.kind, self.unpaid) == (other.kind, other.unpaid)
     }
 
     /// The same, of a call of this method.
@@ -49,6 +67,7 @@ impl Diagnosis {
     /// In a few characters: the HTTP status if it is not 200, else the fault's label.
     pub(in crate::upstream) fn short(&self) -> Option<String> {
         match (self.status, self.kind) {
+            _ if self.unpaid => Some("budget spent".to_owned()),
             (Some(status), _) if status != 200 => Some(format!("HTTP {status}")),
             (_, kind) => Some(kind?.label().to_owned()),
         }
@@ -57,6 +76,7 @@ impl Diagnosis {
     /// What probably helps.
     pub(in crate::upstream) fn cure(&self) -> &'static str {
         match self.status {
+            _ if self.unpaid => RAISE_BUDGET,
             Some(LOOP) => "its URL points back at this gateway: use the node's own address",
             _ => self.kind.map_or(OWN_LOG, cure),
         }
@@ -75,9 +95,13 @@ impl From<&str> for Diagnosis {
             text: text.to_owned(),
             kind: None,
             status: None,
+            unpaid: false,
         }
     }
 }
+
+/// The cure if the gateway itself holds back.
+pub(in crate::upstream) const RAISE_BUDGET: &str = "raise its `budget`, or add an upstream";
 
 const OWN_LOG: &str = "check the upstream's own log";
 

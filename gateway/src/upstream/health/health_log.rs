@@ -37,3 +37,15 @@ pub(in crate::upstream) fn log_change(
         ),
     }
 }
+
+/// Logs why nothing is known of an upstream yet, if that is no failure and has not been logged.
+pub(in crate::upstream) fn log_unprobed(upstream: &str, tracker: &mut Tracker) {
+    if tracker.take_news() {
+        tracing::warn!(
+            upstream,
+            cause = tracker.cause(),
+            cure = tracker.cure(),
+            "upstream not probed yet"
+        );
+    }
+}

@@ -231,6 +231,7 @@ impl Probe {
                 RoundVerdict::Good => tracker.succeeded(limits),
                 RoundVerdict::Bad(cause) if !any => tracker.failed(limits, cause),
                 RoundVerdict::Closed(cause) if !any => tracker.refuses_all(cause),
+                RoundVerdict::Withheld(cause) => tracker.withheld(cause),
                 RoundVerdict::Bad(_) | RoundVerdict::Closed(_) | RoundVerdict::Nothing => {}
             }
             if let Some(check) = height {
@@ -266,7 +267,7 @@ impl Probe {
         memory.turns.retain(&known);
         let mut worked = *worth == RoundVerdict::Good;
         if let Some(entry) = memory.rounds.get_mut(&address) {
-            if *worth == RoundVerdict::Nothing {
+            if matches!(worth, RoundVerdict::Nothing | RoundVerdict::Withheld(_)) {
                 worked = entry.good;
             }
             entry.good = worked;

@@ -62,6 +62,10 @@ pub(in crate::upstream) struct Tracker {
     failures_in_row: u32,
     successes_in_row: u32,
     last_failure: Option<Diagnosis>,
+    /// What keeps its probes from being answered, which is no failure.
+    withheld: Option<Diagnosis>,
+    /// That has not been logged yet.
+    news: bool,
     /// Its genesis hash and the cluster's, where they differ.
     hashes: Option<String>,
     unwell: bool,
@@ -208,6 +212,7 @@ impl Tracker {
         }
         self.probed = true;
         self.last_failure = None;
+        self.withheld = None;
     }
 
     /// A probe got no usable answer.
@@ -308,6 +313,8 @@ impl Tracker {
             () if self.wrong_cluster => Health::WrongCluster,
             () if self.implausible => Health::Implausible,
             () if self.failing => Health::Failing,
+            // It may refuse all its probes with that.
+            () if !self.probed && self.unwell => Health::Unwell,
             () if !self.probed => Health::Unprobed,
             () if self.credibility.is_in_doubt() => Health::Suspect,
             () if self.stands_still(limits) => Health::Stopped,

@@ -244,10 +244,14 @@ impl Pool {
         let now = Instant::now();
         self.upstreams.iter().any(|upstream| {
             let live = upstream.state();
-            let answers = !matches!(
-                live.health(),
-                Health::Unprobed | Health::Failing | Health::Implausible | Health::WrongCluster
-            );
+            let answers = match live.health() {
+                Health::Unprobed | Health::Failing | Health::Implausible | Health::WrongCluster => {
+                    false
+                }
+                // It may refuse everything with that, until it has answered a probe.
+                Health::Unwell => live.slot(Commitment::Processed).is_some(),
+                _ => true,
+            };
             let open = upstream.settings().metered && {
                 let breaker = live.breaker.lock();
                 breaker.admission(now, &self.policy.breaker) == Admission::Refused

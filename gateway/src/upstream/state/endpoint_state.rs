@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::limit::{SpendingRate, UpstreamBudgets};
 use crate::solana::Method;
-use crate::upstream::health::health_log::log_change;
+use crate::upstream::health::health_log::{log_change, log_unprobed};
 use crate::upstream::health::slot_position::SlotPosition;
 use crate::upstream::health::tracker::{Health, HealthChange, Tracker};
 use crate::upstream::http1::connection::Http1Connections;
@@ -262,8 +262,7 @@ impl EndpointState {
         if tracker.stand().slot(Commitment::Processed).is_some() {
             self.metrics.lag(tracker.lag());
         }
-        if let Some(change) = transition {
-            let to = change.to;
+        if let Some(change @ HealthChange { to, .. }) = transition {
             self.health.store(to as u8, Ordering::Release);
             self.doubt(UnfitCause::Health, to != Health::Healthy);
             self.metrics.health(to);
@@ -271,6 +270,7 @@ impl EndpointState {
                 now.saturating_duration_since(std::mem::replace(&mut *self.since.lock(), now));
             log_change(&self.id, &tracker, change, lasted);
         }
+        log_unprobed(&self.id, &mut tracker);
         transition
     }
 

@@ -179,7 +179,7 @@ impl Probe {
                 match verdict.penalty {
                     Penalty::KeyRefused { .. } => ProbeAnswer::Refused(cause()),
                     Penalty::HoldOff { credits: true, .. } => ProbeAnswer::Closed(cause()),
-                    _ => ProbeAnswer::Rests,
+                    _ => ProbeAnswer::Rests(cause()),
                 }
             }
         }

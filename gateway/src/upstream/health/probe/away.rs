@@ -12,7 +12,8 @@ use super::Probe;
 use super::lane::ProbeLane;
 use super::plan::ProbeQuestion;
 use super::round::{ProbeRound, RoundVerdict};
-use crate::upstream::health::tracker::Health;
+use crate::upstream::health::tracker::{Health, Tracker};
+use crate::upstream::state::member::Member;
 
 /// The first pause, and the longest: each probe costs credits, so at most 1200 an hour, and none
 /// while it serves and nothing calls for one.
@@ -121,19 +122,14 @@ impl Probe {
         match round.worth(self.is_proven()) {
             RoundVerdict::Good => {}
             RoundVerdict::Nothing => return,
+            RoundVerdict::Withheld(cause) => {
+                return self.found(|tracker| tracker.withheld(cause));
+            }
             RoundVerdict::Bad(cause) => {
-                let now = Instant::now();
-                self.member
-                    .live
-                    .track(limits, now, |tracker| tracker.failed(limits, cause));
-                return;
+                return self.found(|tracker| tracker.failed(limits, cause));
             }
             RoundVerdict::Closed(cause) => {
-                let now = Instant::now();
-                self.member
-                    .live
-                    .track(limits, now, |tracker| tracker.refuses_all(cause));
-                return;
+                return self.found(|tracker| tracker.refuses_all(cause));
             }
         }
         let Some(look) = round.look() else { return };
@@ -144,5 +140,11 @@ impl Probe {
             }
         });
         self.member.try_calls_sooner(look.started, look.at);
+    }
+
+    /// Records a finding without a slot.
+    fn found(&self, finding: impl FnOnce(&mut Tracker)) {
+        let Member { live, policy, .. } = &*self.member;
+        live.track(&policy.health, Instant::now(), finding);
     }
 }

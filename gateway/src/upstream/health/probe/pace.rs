@@ -8,6 +8,9 @@ use tokio::time::Instant;
 
 use super::Probe;
 use super::plan::ProbeQuestion;
+use crate::upstream::health::diagnosis::Diagnosis;
+use crate::upstream::health::tracker::Health;
+use crate::upstream::state::member::Member;
 
 /// Questions in a round that is not sparing, on average.
 const USUAL_QUESTIONS: u32 = 4;
@@ -24,11 +27,16 @@ impl Probe {
         if self.is_resting(now) {
             return Some(good);
         }
-        let live = &self.member.live;
+        let Member { live, policy, .. } = &*self.member;
         let may = live.budget.may_probe(ProbeQuestion::SLOT, now);
         let chosen = memory
             .turns
             .is_turn_of(address, &live.addresses.known(), may);
+        if !may && live.health() == Health::Unprobed {
+            live.track(&policy.health, now, |tracker| {
+                tracker.withheld(Diagnosis::unpaid());
+            });
+        }
         (!chosen).then_some(good)
     }
 

@@ -16,8 +16,8 @@ pub(super) enum ProbeAnswer {
     Refused(Diagnosis),
     /// The same, and it will refuse for a long time, whatever is asked.
     Closed(Diagnosis),
-    /// It asks for a pause.
-    Rests,
+    /// It asks for a pause, and with what.
+    Rests(Diagnosis),
     /// Not sent: the budget has nothing left for it.
     Unpaid,
     /// It reports itself as unhealthy.
@@ -47,7 +47,7 @@ pub(super) struct ProbeRound {
     /// It refuses everything.
     closed: Option<Diagnosis>,
     /// It asks for a pause, or the budget does.
-    rests: bool,
+    rests: Option<Diagnosis>,
 }
 
 /// The verdict on a round.
@@ -57,7 +57,9 @@ pub(super) enum RoundVerdict {
     Bad(Diagnosis),
     /// It refuses everything, for a reason that no further probe will change.
     Closed(Diagnosis),
-    /// It asks for a pause, which is no failure, or was not asked.
+    /// It asks for a pause, which is no failure, or the budget does.
+    Withheld(Diagnosis),
+    /// It was not asked.
     Nothing,
 }
 
@@ -107,9 +109,11 @@ impl ProbeRound {
                 self.closed = Some(named(cause));
                 return false;
             }
-            ProbeAnswer::Rests => self.rests = true,
+            ProbeAnswer::Rests(cause) => {
+                self.rests.get_or_insert(named(cause));
+            }
             ProbeAnswer::Unpaid => {
-                self.rests = true;
+                self.rests.get_or_insert_with(Diagnosis::unpaid);
                 return false;
             }
             ProbeAnswer::Unwell => self.unwell = Some(true),
@@ -129,14 +133,19 @@ impl ProbeRound {
         if !proven {
             return match &self.no_genesis {
                 Some(cause) => RoundVerdict::Bad(cause.clone()),
-                None => RoundVerdict::Nothing,
+                None => self.withheld(),
             };
         }
         match &self.refused {
             Some(cause) if self.span.is_none() => RoundVerdict::Bad(cause.clone()),
-            None if self.span.is_none() && self.rests => RoundVerdict::Nothing,
+            None if self.span.is_none() && self.rests.is_some() => self.withheld(),
             _ => RoundVerdict::Good,
         }
+    }
+
+    fn withheld(&self) -> RoundVerdict {
+        let rests = self.rests.clone();
+        rests.map_or(RoundVerdict::Nothing, RoundVerdict::Withheld)
     }
 
     /// The observed position; `None` if no slot arrived.

@@ -4,6 +4,7 @@ mod genesis;
 mod metered;
 mod plan;
 mod returns;
+mod withheld;
 
 use std::collections::HashMap;
 use std::time::Duration;

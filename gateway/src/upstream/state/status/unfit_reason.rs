@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::solana::FaultKind;
-use crate::upstream::health::diagnosis::{Diagnosis, cure};
+use crate::upstream::health::diagnosis::{Diagnosis, RAISE_BUDGET, cure};
 use crate::upstream::state::concurrency::ConcurrencyStatus;
 use crate::upstream::state::hold::{Hold, HoldCause};
 use crate::upstream::state::hold_off::is_unknown;
@@ -23,9 +23,6 @@ pub struct ErrorStatus {
     pub http_status: Option<u16>,
     pub seconds_ago: u64,
 }
-
-/// The cure if the gateway itself holds back.
-const RAISE_BUDGET: &str = "raise its `budget`, or add an upstream";
 
 /// The hold-offs of an upstream, and its last errors.
 pub(super) struct HoldsAndErrors {

@@ -103,3 +103,17 @@ async fn probes_that_could_not_be_sent_cost_nothing() {
     assert_eq!(health(&pool, "a"), Health::Failing);
     assert_eq!(state.budget.left(Instant::now()), Some(10));
 }
+
+#[tokio::test]
+async fn a_budget_that_pays_for_no_probe_is_named() {
+    let node = Node::start(1000).await;
+    let pool = pool(vec![sold(&node, "a", 60, 1)]);
+    let budget = &pool.upstreams()[0].state().budget;
+    while budget.take_for_probe("getSlot", Instant::now()).is_some() {}
+    probe(&pool, "a").check(node.address).await;
+    let said = pool.status().upstreams.swap_remove(0);
+    assert_eq!(said.state, "unprobed (budget spent)");
+    assert!(said.cause.unwrap().contains("budget"));
+    assert!(said.cure.unwrap().contains("budget"));
+    assert_eq!(node.asked("getSlot"), 0);
+}
