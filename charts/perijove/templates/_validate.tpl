@@ -13,6 +13,9 @@
 {{- if and $part.autoscaling.enabled $part.keda.enabled }}
 {{- fail (printf "%s: autoscaling.enabled and keda.enabled exclude each other; set one of them to false" $name) }}
 {{- end }}
+{{- if and $part.autoscaling.enabled (not $part.autoscaling.targetCPUUtilizationPercentage) (not $part.autoscaling.targetMemoryUtilizationPercentage) (not $part.autoscaling.targetRequestsPerMinute) }}
+{{- fail (printf "%s.autoscaling has no target: Kubernetes would take 80 %% of the CPU; set one, or autoscaling.enabled: false" $name) }}
+{{- end }}
 {{- if gt (int $part.autoscaling.minReplicas) (int $part.autoscaling.maxReplicas) }}
 {{- fail (printf "%s.autoscaling: minReplicas is above maxReplicas" $name) }}
 {{- end }}
@@ -32,6 +35,9 @@
 {{- if not (or $gateway.upstreams $v.global.solanaRpcUrl $v.global.fallbackRpcUrl $gateway.config.upstreams) }}
 {{- fail "the gateway has no upstream: set global.solanaRpcUrl, global.fallbackRpcUrl or apiGateway.upstreams" }}
 {{- end }}
+{{- if and $gateway.upstreams (hasKey $gateway.config "upstreams") }}
+{{- fail "apiGateway.upstreams has no effect beside apiGateway.config.upstreams, which a restored configuration has: change the upstreams there, or remove apiGateway.config.upstreams" }}
+{{- end }}
 {{- $timeout := $gateway.circuitBreaker.timeout }}
 {{- $seconds := include "perijove.seconds" $timeout | atoi }}
 {{- if lt (int $gateway.drain.graceSeconds) (int $seconds) }}
@@ -40,6 +46,15 @@
 {{- $rpc := include "perijove.at" (dict "config" $gateway.config "path" (list "listen" "rpc") "kind" "slice") }}
 {{- if and (ne $rpc "null") (not (contains ":8899\"" $rpc)) }}
 {{- fail "apiGateway.config.listen.rpc: the Service sends to port 8899 of the pods; apiGateway.service.port is the one that callers see" }}
+{{- end }}
+{{- if ne (include "perijove.at" (dict "config" $gateway.config "path" (list "listen" "tls") "kind" "slice")) "null" }}
+{{- fail "apiGateway.config.listen.tls: no Service and no NetworkPolicy of this chart leads to such a port; end TLS at the Ingress or Gateway (apiGateway.ingress, apiGateway.httpRoute)" }}
+{{- end }}
+{{- $grace := include "perijove.at" (dict "config" $gateway.config "path" (list "shutdown" "grace") "kind" "string") }}
+{{- $longest := include "perijove.at" (dict "config" $gateway.config "path" (list "limits" "request_timeout") "kind" "string") }}
+{{- if not (regexMatch "[0-9]" $longest) }}{{ $longest = $timeout }}{{ end }}
+{{- if and (regexMatch "[0-9]" $grace) (lt (include "perijove.seconds" $grace | atoi) (include "perijove.seconds" $longest | atoi)) }}
+{{- fail (printf "apiGateway.config.shutdown.grace (%s) is below the longest call (%s): a call could be cut when a pod ends" $grace $longest) }}
 {{- end }}
 {{- $admin := fromJson (include "perijove.admin" .) }}
 {{- if $admin.refuses }}
