@@ -26,7 +26,6 @@ use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
 use super::attempt::{self, AttemptReason, FinishedAttempt, RunningAttempt};
-use super::attempt_record::UNANSWERED;
 use super::attempt_summary::AttemptSummary;
 use super::best_failure::BestFailure;
 use super::blame::Accused;
@@ -293,14 +292,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
             // It was not made after all.
             self.dispatch.state.budget.refund();
         }
-        if !self.running.is_empty() {
-            let stuck = self.patience().stuck;
-            for loser in self.running.drain(..) {
-                let (upstream, took) = (loser.witness.peer(), loser.started.elapsed());
-                self.summary.tried(loser.number, upstream, UNANSWERED, took);
-                abandoned::leave_behind(loser, self.dispatch, self.demands.heavy, stuck);
-            }
-        }
+        self.leave_the_rest_behind();
         if let (Some(from), Some(to)) = (&self.summary.failed_over_from, &self.summary.upstream)
             && !Arc::ptr_eq(from, to)
         {

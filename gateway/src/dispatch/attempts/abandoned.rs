@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::Attempts;
 use crate::dispatch::attempt::{FinishedAttempt, RunningAttempt};
+use crate::dispatch::attempt_record::UNANSWERED;
 use crate::dispatch::operation::{Judge, JudgedAttempt, Operation};
 use crate::dispatch::request::Dispatch;
 use crate::solana::FaultKind;
@@ -17,18 +19,30 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// The same for scans.
 const HEAVY_LIMIT: Duration = Duration::from_mins(1);
 
+/// Whoever takes less than this many times as long as the quickest is not slow: all take so long now,
+/// and who answers first is chance.
+const SLOWER: u32 = 2;
+
+/// How long an attempt may be unanswered before it is a defeat: `stuck`, or longer if the answer that is
+/// delivered took longer, counted from its own start. `None` if nobody has answered.
+fn defeat_after(stuck: Duration, won: Option<Duration>) -> Option<Duration> {
+    won.map(|won| stuck.max(won.saturating_mul(SLOWER)))
+}
+
 /// Lets an attempt finish; counts a defeat against its upstream once it is unanswered for `stuck`
 /// since its start, and a timeout at the limit. Scans are not timed against others.
-pub(super) fn leave_behind<O: Operation>(
+fn leave_behind<O: Operation>(
     attempt: RunningAttempt<O::Request, O::Chosen>,
     dispatch: &Dispatch<'_, O>,
     heavy: bool,
-    stuck: Duration,
+    stuck: Option<Duration>,
 ) {
     let now = Instant::now();
     let mut loser = AbandonedAttempt {
         judge: dispatch.operation.detach(),
-        stuck_at: (!heavy).then_some(attempt.started + stuck),
+        stuck_at: stuck
+            .filter(|_| !heavy)
+            .map(|stuck| attempt.started + stuck),
         until: now + if heavy { HEAVY_LIMIT } else { LIMIT },
         quantile: dispatch.settings.hedge.quantile,
         attempt,
@@ -37,6 +51,29 @@ pub(super) fn leave_behind<O: Operation>(
         loser.defeated();
     }
     drop(tokio::spawn(loser.run()));
+}
+
+impl<O: Operation> Attempts<'_, O> {
+    /// Lets the attempts finish that nobody waits for any more.
+    pub(super) fn leave_the_rest_behind(&mut self) {
+        if self.running.is_empty() {
+            return;
+        }
+        let stuck = defeat_after(self.patience().stuck, self.answered_in());
+        for loser in self.running.drain(..) {
+            let (upstream, took) = (loser.witness.peer(), loser.started.elapsed());
+            self.summary.tried(loser.number, upstream, UNANSWERED, took);
+            leave_behind(loser, self.dispatch, self.demands.heavy, stuck);
+        }
+    }
+
+    /// How long the answer took that is delivered, from the start of its own attempt; no time at all if
+    /// it is an error, or delivered for want of a better.
+    fn answered_in(&self) -> Option<Duration> {
+        let won = self.summary.won.map(|(_, took)| took);
+        let answered = self.judged.is_some() || self.older.asked > 0;
+        won.or_else(|| answered.then_some(Duration::ZERO))
+    }
 }
 
 struct AbandonedAttempt<J: Judge> {

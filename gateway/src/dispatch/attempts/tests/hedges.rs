@@ -61,6 +61,44 @@ async fn a_slow_upstream_does_not_set_the_measure_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_all_take_long_nobody_is_slower_than_the_others() {
+    for (own, paid) in [(600, 600), (600, 620), (1500, 1500), (900, 700)] {
+        let scene = Scene::new(&["own", "paid", "spare"]);
+        script::set("own", good(own));
+        script::set("paid", good(paid));
+        script::set("spare", good(own));
+        tokio::join!(
+            scene.balance(1),
+            scene.balance(2),
+            scene.balance(3),
+            scene.balance(4),
+            scene.balance(5),
+            scene.balance(6)
+        );
+        sleep(Duration::from_secs(5)).await;
+        for one in scene.pool.status().upstreams {
+            assert_eq!((one.id.as_str(), one.state.as_str()), (&*one.id, "healthy"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_answers_nobody_is_slower_than_the_others() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Hang);
+    script::set("paid", Act::Hang);
+    tokio::join!(
+        scene.balance(1),
+        scene.balance(2),
+        scene.balance(3),
+        scene.balance(4)
+    );
+    for one in scene.pool.status().upstreams {
+        assert!(!one.state.starts_with("slow"), "{}", one.state);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_all_upstreams_need_long_for_is_not_bought_for_ever() {
     let scene = Scene::new(&["own", "paid"]);
     script::set("own", good(800));

@@ -143,15 +143,17 @@ impl Member {
             let limits = &self.policy.health;
             self.live.track(limits, now, Tracker::serves_again);
         }
-        let key_taken = self.hold_off(now, |hold_off| {
+        let (key_taken, held) = self.hold_off(now, |hold_off| {
             if let Some(capability) = needs {
                 hold_off.clear_lack(capability);
             }
-            hold_off.clear(method, started)
+            let key_taken = hold_off.clear(method, started);
+            (key_taken, hold_off.holds_method(method, now))
         });
         let upstream = self.live.id();
         let mut errors = self.live.errors.lock();
-        let served = errors.served(method);
+        // A call from before the hold-off says nothing about it.
+        let served = !held && errors.served(method);
         let all_served = key_taken && errors.served(ALL);
         drop(errors);
         if served || all_served {
