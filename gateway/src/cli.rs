@@ -123,13 +123,55 @@ pub struct RunCommand {
 /// Arguments of `health`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct HealthCommand {
-    /// Health URLs, http://host:port/path; each must answer with 2xx
-    #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090/health")]
+    /// Health URLs, http://host:port/path or https://host:port/path; each must answer with 2xx
+    #[arg(
+        value_name = "URL",
+        env = "PERIJOVE_HEALTH_URL",
+        value_delimiter = ' ',
+        default_value = "http://127.0.0.1:9090/health"
+    )]
     pub addresses: Vec<String>,
+
+    #[command(flatten)]
+    pub access: HealthAccess,
 
     /// How long to keep trying before giving up
     #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub wait: Duration,
+}
+
+/// What `health` trusts and shows, for an admin port with `admin.tls` or `admin.token`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct HealthAccess {
+    /// Certificate authorities (PEM) of https URLs, instead of those of the system
+    #[arg(long, value_name = "FILE", env = "PERIJOVE_HEALTH_CA")]
+    pub ca: Option<PathBuf>,
+
+    /// Name in the server's certificate, if it is not the host of the URL
+    #[arg(long, value_name = "NAME", env = "PERIJOVE_HEALTH_SERVER_NAME")]
+    pub server_name: Option<String>,
+
+    /// Client certificate to show (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PERIJOVE_HEALTH_CERTIFICATE",
+        requires = "key"
+    )]
+    pub certificate: Option<PathBuf>,
+
+    /// Key of the client certificate (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PERIJOVE_HEALTH_KEY",
+        requires = "certificate"
+    )]
+    pub key: Option<PathBuf>,
+
+    /// File with the token to show, for URLs other than /health and /ready
+    #[arg(long, value_name = "FILE", env = "PERIJOVE_HEALTH_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -225,6 +267,8 @@ mod tests {
             "check -c x",
             "schema",
             "health --wait 5s",
+            "health https://a:1/ready http://b:2/ --ca c --server-name d --token-file e",
+            "health --certificate a --key b",
             "keys new",
             "keys hash",
             "keys new --file k --consumer a --plan b",
@@ -238,6 +282,8 @@ mod tests {
         for line in [
             "",
             "walk",
+            "health --certificate a",
+            "health --key a",
             "keys",
             "check --upgrade",
             "run a.yaml",

@@ -179,7 +179,7 @@ certificate; `refuses`, whether whoever shows no certificate is refused in the h
 {{- $guarded := or $asks (not (empty $admin.token)) }}
 {{- $scheme := ternary "HTTP" "HTTPS" (empty $tls) }}
 {{- $optional := eq (default "" $tls.client_auth | toString) "optional" }}
-{{- dict "scheme" $scheme "closed" (and $guarded (empty $admin.open_metrics)) "refuses" (and $asks (not $optional)) | toJson }}
+{{- dict "scheme" $scheme "closed" (and $guarded (empty $admin.open_metrics)) "refuses" (and $asks (not $optional)) "asks" $asks | toJson }}
 {{- end }}
 
 {{/* The variable that holds the value of a header of the export. */}}

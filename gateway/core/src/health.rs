@@ -3,7 +3,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep, timeout, timeout_at};
 
@@ -17,8 +17,9 @@ const HEAD: u64 = 64;
 /// Why an address does not count as healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwell {
-    #[error("{0}: must be http://host:port/path")]
-    Address(String),
+    /// The address, and what it must be.
+    #[error("{0}: must be {1}")]
+    Address(String, &'static str),
     #[error("{0}: {1}")]
     Unreachable(String, io::Error),
     #[error("{0}: no answer in time")]
@@ -27,14 +28,108 @@ pub enum Unwell {
     Refused(String, String),
 }
 
+/// The parts of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthUrl<'a> {
+    text: &'a str,
+    /// Whether it is one of https.
+    pub is_secure: bool,
+    /// Host and port.
+    pub authority: &'a str,
+    path: &'a str,
+}
+
+impl<'a> HealthUrl<'a> {
+    /// Reads `http://host:port/path`, or the same with https.
+    pub fn read(text: &'a str) -> Option<Self> {
+        let secure = text.strip_prefix("https://");
+        let rest = secure.or_else(|| text.strip_prefix("http://"))?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        Some(Self {
+            text,
+            is_secure: secure.is_some(),
+            authority,
+            path,
+        })
+    }
+
+    /// Asks over a connection. `fields` are further lines of the head, each with its end.
+    ///
+    /// # Errors
+    /// Whatever else than 2xx was the answer.
+    pub async fn ask(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        fields: &str,
+    ) -> Result<(), Unwell> {
+        let line = self.status(stream, fields).await;
+        let line = line.map_err(|error| self.unreachable(error))?;
+        let code = line.split(' ').nth(1).unwrap_or_default();
+        if code.len() == 3 && code.starts_with('2') {
+            Ok(())
+        } else {
+            Err(Unwell::Refused(self.text.to_owned(), line))
+        }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody is there.
+    pub async fn connect(&self) -> Result<TcpStream, Unwell> {
+        let connected = TcpStream::connect(self.authority).await;
+        connected.map_err(|error| self.unreachable(error))
+    }
+
+    /// The error of one that cannot be reached.
+    pub fn unreachable(&self, error: io::Error) -> Unwell {
+        Unwell::Unreachable(self.text.to_owned(), error)
+    }
+
+    /// The first line of the answer.
+    async fn status(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        fields: &str,
+    ) -> io::Result<String> {
+        let Self {
+            authority, path, ..
+        } = self;
+        let request = format!(
+            "GET /{path} HTTP/1.1\r\nhost: {authority}\r\n{fields}connection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
+        let mut head = Vec::new();
+        stream.take(HEAD).read_to_end(&mut head).await?;
+        let text = String::from_utf8_lossy(&head);
+        Ok(text.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
 /// Asks every address until each has answered with 2xx, for at most `wait`; at least once each.
+///
+/// # Errors
+/// The first that has not.
 pub async fn well(addresses: &[String], wait: Duration) -> Result<(), Unwell> {
+    well_by(addresses, wait, ask).await
+}
+
+/// The same, with a way to ask one of them.
+///
+/// # Errors
+/// The first that has not.
+pub async fn well_by(
+    addresses: &[String],
+    wait: Duration,
+    ask: impl AsyncFn(&str) -> Result<(), Unwell>,
+) -> Result<(), Unwell> {
     let end = Instant::now() + wait;
     for address in addresses {
         loop {
             match timeout(PATIENCE, ask(address)).await {
                 Ok(Ok(())) => break,
-                Ok(Err(error @ Unwell::Address(_))) => return Err(error),
+                Ok(Err(error @ Unwell::Address(..))) => return Err(error),
                 Ok(Err(error)) if Instant::now() >= end => return Err(error),
                 Err(_) if Instant::now() >= end => return Err(Unwell::Silent(address.clone())),
                 // The last attempt counts.
@@ -45,30 +140,12 @@ pub async fn well(addresses: &[String], wait: Duration) -> Result<(), Unwell> {
     Ok(())
 }
 
-/// One request.
+/// One request in cleartext.
 async fn ask(address: &str) -> Result<(), Unwell> {
-    let rest = address.strip_prefix("http://");
-    let rest = rest.ok_or_else(|| Unwell::Address(address.to_owned()))?;
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let line = status(host, path).await;
-    let line = line.map_err(|error| Unwell::Unreachable(address.to_owned(), error))?;
-    let code = line.split(' ').nth(1).unwrap_or_default();
-    if code.len() == 3 && code.starts_with('2') {
-        Ok(())
-    } else {
-        Err(Unwell::Refused(address.to_owned(), line))
-    }
-}
-
-/// The first line of the answer.
-async fn status(host: &str, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(host).await?;
-    let request = format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut head = Vec::new();
-    stream.take(HEAD).read_to_end(&mut head).await?;
-    let text = String::from_utf8_lossy(&head);
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let url = HealthUrl::read(address).filter(|url| !url.is_secure);
+    let wrong = || Unwell::Address(address.to_owned(), "http://host:port/path");
+    let url = url.ok_or_else(wrong)?;
+    url.ask(url.connect().await?, "").await
 }
 
 #[cfg(test)]
@@ -124,6 +201,6 @@ mod tests {
         let error = well(&["https://x".to_owned()], Duration::from_mins(1))
             .await
             .unwrap_err();
-        assert!(matches!(error, Unwell::Address(_)));
+        assert!(matches!(error, Unwell::Address(..)));
     }
 }

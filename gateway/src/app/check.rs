@@ -5,7 +5,7 @@ use std::path::Path;
 
 use perijove_core::counted;
 
-use crate::cli::{ConfigSource, Exit, HealthCommand};
+use crate::cli::{ConfigSource, Exit};
 use crate::config::{self, ConfigError, Loaded, ProcessEnvironment};
 
 /// Printed wherever no file is given: otherwise somebody who forgot it would look for the fault in
@@ -44,27 +44,6 @@ pub(super) fn check(source: &ConfigSource) -> Exit {
         Err(error) => {
             complain(&format!("{name} is not valid:\n{error}"));
             Exit::BadConfig
-        }
-    }
-}
-
-/// Whether a running gateway is healthy.
-pub(super) fn health(health: &HealthCommand) -> Exit {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let well = runtime
-        .map_err(|error| error.to_string())
-        .and_then(|runtime| {
-            runtime
-                .block_on(perijove_core::health::well(&health.addresses, health.wait))
-                .map_err(|error| error.to_string())
-        });
-    match well {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            complain(&error);
-            Exit::Failed
         }
     }
 }
