@@ -34,6 +34,8 @@ use crate::sandbox::Validator;
 pub struct Identity {
     certificate: String,
     key: String,
+    /// Given by an [`Authority`].
+    serial: u64,
     folder: TempDir,
 }
 
@@ -66,6 +68,16 @@ impl Identity {
         Self::from_params(&params)
     }
 
+    /// The same as an authority of its own, as `openssl req -x509` makes it.
+    ///
+    /// # Panics
+    /// If it cannot be made or written.
+    pub fn authority(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self::from_params(&params)
+    }
+
     fn from_params(params: &rcgen::CertificateParams) -> Self {
         let signing_key = rcgen::KeyPair::generate().expect("a key");
         let own = params.self_signed(&signing_key).expect("a certificate");
@@ -79,6 +91,7 @@ impl Identity {
         Self {
             certificate,
             key,
+            serial: 0,
             folder,
         }
     }

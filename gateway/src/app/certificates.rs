@@ -283,7 +283,10 @@ impl ListenerCertificate {
             .iter()
             .flat_map(|clients| clients.doubts(now));
         let clients = clients.filter_map(|doubt| Some((self.settings.client_ca.as_ref()?, doubt)));
-        let told = own.chain(clients);
+        let lists = self.content.clients.iter();
+        let lists = lists.flat_map(|clients| clients.revocation_doubts(now));
+        let lists = lists.filter_map(|doubt| Some((self.settings.client_crl.as_ref()?, doubt)));
+        let told = own.chain(clients).chain(lists);
         told.map(|(file, doubt)| format!("{} {doubt}", file.display()))
             .collect()
     }
@@ -291,12 +294,15 @@ impl ListenerCertificate {
     fn status(&self, now: SystemTime) -> CertificateStatus {
         let mut problems = self.doubts(now);
         problems.extend(self.faults.iter().cloned());
+        let clients = self.content.clients.as_ref();
         CertificateStatus {
             listener: self.address,
             certificate: self.settings.certificate.clone(),
             expires: humantime::format_rfc3339_seconds(self.content.identity.until()).to_string(),
             client_ca: self.settings.client_ca.clone(),
-            client_authorities: self.content.clients.as_ref().map(ClientAuthorities::count),
+            client_authorities: clients.map(ClientAuthorities::count),
+            client_crl: self.settings.client_crl.clone(),
+            revoked: clients.and_then(ClientAuthorities::revoked),
             problems,
         }
     }

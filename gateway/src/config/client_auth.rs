@@ -13,6 +13,7 @@ use rustls::server::danger::ClientCertVerifier;
 use schemars::JsonSchema;
 
 use super::identity::{Dates, read_chain};
+use super::revocations::RevocationLists;
 
 /// Whether a port serves clients that show no certificate.
 #[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
@@ -37,22 +38,39 @@ pub struct ClientAuthorities {
     trusted: Arc<RootCertStore>,
     /// Their validity, in the order of the file. Never empty.
     dates: Vec<Dates>,
+    /// Their names, in the same order.
+    subjects: Vec<Box<[u8]>>,
+    revocations: Option<RevocationLists>,
 }
 
-impl ClientAuth {
-    /// The file with the authorities, if one is named, and what is asked of clients then.
-    pub(super) fn read(section: &mut Section<'_>) -> (Option<PathBuf>, Self) {
-        let file: Option<PathBuf> = section.optional("client_ca");
-        let auth: Option<Self> = section.optional("client_auth");
-        match &file {
-            Some(file) => ClientAuthorities::look_at(section, file),
-            None if auth.is_some() => {
-                section.violation("client_auth", "has no effect without client_ca");
+/// What a port is told of the certificates of its clients.
+pub(super) struct ClientTrust {
+    pub(super) authorities: Option<PathBuf>,
+    pub(super) revocations: Option<PathBuf>,
+    pub(super) auth: ClientAuth,
+}
+
+impl ClientTrust {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let ca: Option<PathBuf> = section.optional("client_ca");
+        let crl: Option<PathBuf> = section.optional("client_crl");
+        let auth: Option<ClientAuth> = section.optional("client_auth");
+        match &ca {
+            Some(ca) => ClientAuthorities::look_at(section, ca, crl.as_deref()),
+            None => {
+                for key in ["client_auth", "client_crl"] {
+                    if section.has(key) {
+                        section.violation(key, "has no effect without client_ca");
+                    }
+                }
             }
-            None => {}
         }
-        let file = file.map(|file| section.resolve(&file));
-        (file, auth.unwrap_or_default())
+        let resolved = |file: Option<PathBuf>| file.map(|file| section.resolve(&file));
+        Self {
+            authorities: resolved(ca),
+            revocations: resolved(crl),
+            auth: auth.unwrap_or_default(),
+        }
     }
 }
 
@@ -65,6 +83,8 @@ impl ClientAuthorities {
         let name = file.display();
         let certificates = read_chain(text).map_err(|fault| format!("{name} {fault}"))?;
         let dates = certificates.iter().map(|one| one.dates).collect();
+        let subjects = certificates.iter().map(|one| one.subject.clone());
+        let subjects = subjects.collect();
         let mut trusted = RootCertStore::empty();
         for (index, certificate) in certificates.into_iter().enumerate() {
             let number = index + 1;
@@ -85,23 +105,53 @@ impl ClientAuthorities {
         Ok(Self {
             trusted: Arc::new(trusted),
             dates,
+            subjects,
+            revocations: None,
         })
     }
 
-    /// Checks the file that a port names, and reports errors and warnings.
-    fn look_at(section: &Section<'_>, file: &Path) {
-        let text = match section.contents_apart(file) {
-            Ok(text) => text,
+    /// With the revocation lists in the text of a PEM file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn with_revocations(self, file: &Path, text: &str) -> Result<Self, String> {
+        let lists = RevocationLists::parse(text);
+        let lists = lists.map_err(|fault| format!("{} {fault}", file.display()))?;
+        Ok(Self {
+            revocations: Some(lists),
+            ..self
+        })
+    }
+
+    /// Checks the files that a port names, and reports errors and warnings.
+    fn look_at(section: &Section<'_>, ca: &Path, crl: Option<&Path>) {
+        let text = |key: &str, file: &Path| {
+            let text = section.contents_apart(file);
+            text.map_err(|fault| section.fault_apart(key, fault)).ok()
+        };
+        let crl = crl.map(|file| (file, text("client_crl", file)));
+        let Some(authorities) = text("client_ca", ca) else {
+            return;
+        };
+        let ca = section.resolve(ca);
+        let authorities = match Self::parse(&ca, &authorities) {
+            Ok(authorities) => authorities,
             Err(fault) => return section.fault_apart("client_ca", fault),
         };
+        for doubt in authorities.doubts(section.now()) {
+            section.warn("client_ca", format_args!("{} {doubt}", ca.display()));
+        }
+        let Some((file, Some(text))) = crl else {
+            return;
+        };
         let file = section.resolve(file);
-        match Self::parse(&file, &text) {
+        match authorities.with_revocations(&file, &text) {
             Ok(authorities) => {
-                for doubt in authorities.doubts(section.now()) {
-                    section.warn("client_ca", format_args!("{} {doubt}", file.display()));
+                for doubt in authorities.revocation_doubts(section.now()) {
+                    section.warn("client_crl", format_args!("{} {doubt}", file.display()));
                 }
             }
-            Err(fault) => section.fault_apart("client_ca", fault),
+            Err(fault) => section.fault_apart("client_crl", fault),
         }
     }
 
@@ -112,7 +162,9 @@ impl ClientAuthorities {
     pub fn verifier(&self, auth: ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, String> {
         let provider = Arc::new(ring::default_provider());
         let trusted = Arc::clone(&self.trusted);
+        let lists = self.revocations.iter().flat_map(RevocationLists::all);
         let builder = WebPkiClientVerifier::builder_with_provider(trusted, provider);
+        let builder = builder.with_crls(lists.cloned());
         let builder = match auth {
             ClientAuth::Required => builder,
             ClientAuth::Optional => builder.allow_unauthenticated(),
@@ -123,6 +175,17 @@ impl ClientAuthorities {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.dates.len()
+    }
+
+    /// How many certificates are revoked; `None` without lists.
+    pub fn revoked(&self) -> Option<usize> {
+        self.revocations.as_ref().map(RevocationLists::revoked)
+    }
+
+    /// What is wrong with the revocation lists, as text that follows the name of their file.
+    pub fn revocation_doubts(&self, now: SystemTime) -> Vec<String> {
+        let lists = self.revocations.as_ref();
+        lists.map_or_else(Vec::new, |lists| lists.doubts(&self.subjects, now))
     }
 
     /// Which of them are out of date, now or soon, as text that follows the name of the file. The

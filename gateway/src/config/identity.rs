@@ -180,18 +180,23 @@ impl Dates {
 }
 
 /// A certificate of a PEM file.
-pub(super) struct ReadCertificate {
-    pub(super) der: CertificateDer<'static>,
+pub struct ReadCertificate {
+    pub der: CertificateDer<'static>,
     pub(super) dates: Dates,
     /// Whether it is of version 3 of X.509, which has extensions.
     pub(super) is_modern: bool,
     /// Whether it may sign other certificates. Version 1 does not say; there a certificate that names
     /// itself as its issuer may.
     pub(super) is_authority: bool,
+    /// Its owner's name, as it stands there.
+    pub(super) subject: Box<[u8]>,
 }
 
-/// At least one.
-pub(super) fn read_chain(text: &str) -> Result<Vec<ReadCertificate>, String> {
+/// Reads the certificates of a PEM text, of which there is at least one.
+///
+/// # Errors
+/// What is wrong with it, as text that follows the name of the file.
+pub fn read_chain(text: &str) -> Result<Vec<ReadCertificate>, String> {
     let mut chain = Vec::new();
     for (index, der) in CertificateDer::pem_slice_iter(text.as_bytes()).enumerate() {
         let number = index + 1;
@@ -215,6 +220,7 @@ impl ReadCertificate {
         }
         let is_modern = parsed.version() == X509Version::V3;
         let is_own_issuer = parsed.issuer().as_raw() == parsed.subject().as_raw();
+        let subject = parsed.subject().as_raw().into();
         let dates = Dates::of(&parsed);
         let is_authority = if is_modern {
             parsed.is_ca()
@@ -226,12 +232,13 @@ impl ReadCertificate {
             dates,
             is_modern,
             is_authority,
+            subject,
         })
     }
 }
 
 /// What is wrong with the form of a file, in words.
-fn not_pem(error: pem::Error) -> String {
+pub(super) fn not_pem(error: pem::Error) -> String {
     let fault = match error {
         pem::Error::MissingSectionEnd { end_marker } => {
             let marker = String::from_utf8_lossy(&end_marker);
@@ -267,7 +274,7 @@ impl Dates {
 }
 
 /// Seconds since 1970; earlier times count as 1970.
-fn time(unix: i64) -> SystemTime {
+pub(super) fn time(unix: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(unix).unwrap_or(0))
 }
 

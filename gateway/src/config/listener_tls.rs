@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
+use super::client_auth::ClientTrust;
 use crate::config::{ClientAuth, ServerIdentity};
 
 /// One TLS address with the files of its certificate.
@@ -20,6 +21,9 @@ pub struct TlsListener {
     /// PEM file with the certificate authorities whose clients are let in. Without it no client is
     /// asked for a certificate.
     pub client_ca: Option<PathBuf>,
+    /// PEM file with the revocation lists of those authorities. Without it no certificate counts as
+    /// revoked.
+    pub client_crl: Option<PathBuf>,
     /// `required`: clients without a certificate are refused. `optional`: they are served like all
     /// others, and only a wrong certificate is refused.
     pub client_auth: ClientAuth,
@@ -32,6 +36,7 @@ impl TlsListener {
             certificate,
             key,
             client_ca,
+            client_crl,
             client_auth,
         } = AdminTls::read(section)?;
         Some(Self {
@@ -39,6 +44,7 @@ impl TlsListener {
             certificate,
             key,
             client_ca,
+            client_crl,
             client_auth,
         })
     }
@@ -54,6 +60,9 @@ pub struct AdminTls {
     /// PEM file with the certificate authorities whose clients may use the port. Without it no
     /// client is asked for a certificate.
     pub client_ca: Option<PathBuf>,
+    /// PEM file with the revocation lists of those authorities. Without it no certificate counts as
+    /// revoked.
+    pub client_crl: Option<PathBuf>,
     /// `required`: clients without a certificate are refused in the handshake. `optional`: they
     /// need the token, if there is one, and otherwise get only `/health` and `/ready`.
     pub client_auth: ClientAuth,
@@ -63,14 +72,15 @@ impl AdminTls {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let certificate: Option<PathBuf> = section.required("certificate");
         let key: Option<PathBuf> = section.required("key");
-        let (client_ca, client_auth) = ClientAuth::read(section);
+        let trust = ClientTrust::read(section);
         let (certificate, key) = (certificate?, key?);
         ServerIdentity::look_at(section, &certificate, &key);
         Some(Self {
             certificate: section.resolve(&certificate),
             key: section.resolve(&key),
-            client_ca,
-            client_auth,
+            client_ca: trust.authorities,
+            client_crl: trust.revocations,
+            client_auth: trust.auth,
         })
     }
 
@@ -85,6 +95,7 @@ impl AdminTls {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             client_ca: self.client_ca.clone(),
+            client_crl: self.client_crl.clone(),
             client_auth: self.client_auth,
         }
     }

@@ -89,6 +89,12 @@ fn look_at_plans(config: &Config, reading: &Reading<'_>) {
         .map(|one| one.plan.as_str())
         .collect();
     used.extend(config.anonymous_plan.as_deref());
+    if config.anonymous_plan.is_some() && !config.anonymous {
+        reading.warn(
+            "anonymous_plan",
+            "applies to nobody: callers without a key are refused; set anonymous: true, or leave it out",
+        );
+    }
     // Keys that are yet to be made, and tokens, may name any.
     let open = config.keys_file.is_some() || config.jwt.is_some();
     for plan in &config.plans {

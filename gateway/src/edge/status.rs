@@ -35,6 +35,9 @@ pub struct CertificateStatus {
     /// The file with the authorities whose clients are let in, and how many it has.
     pub client_ca: Option<PathBuf>,
     pub client_authorities: Option<usize>,
+    /// The file with their revocation lists, and how many certificates are revoked.
+    pub client_crl: Option<PathBuf>,
+    pub revoked: Option<usize>,
     /// What clients would refuse about it, or why a newer one is not served.
     pub problems: Vec<String>,
 }

@@ -195,7 +195,8 @@ plans:
 ";
     let doubts = |more: &str| {
         let mut warnings = parse_text(&format!("{plans}{more}{TWO}")).unwrap().warnings;
-        warnings.retain(|warning| warning.starts_with("plans."));
+        let about = ["plans.", "anonymous_plan"];
+        warnings.retain(|warning| about.iter().any(|of| warning.starts_with(of)));
         warnings
     };
     let typos = [
@@ -213,7 +214,11 @@ plans:
     ];
     assert_eq!(doubts(""), expected.concat());
     let some = "anonymous_plan: spare\nconsumers: [{id: a, keys: [a-long-key-for-tests]}]";
-    assert_eq!(doubts(some), [all.clone(), vec![nobody("small")]].concat());
+    let told = "anonymous_plan: applies to nobody: callers without a key are refused";
+    let refused = doubts(some);
+    assert!(refused[0].starts_with(told), "{refused:?}");
+    let some = format!("anonymous: true\n{some}");
+    assert_eq!(doubts(&some), [all.clone(), vec![nobody("small")]].concat());
     // Keys that are yet to be made may name any.
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.yaml");

@@ -182,19 +182,18 @@ fn every_key_is_in_the_reference_with_its_default_its_bounds_and_what_a_reload_d
 fn restart_only_keys() -> Vec<&'static str> {
     let mut config = Config::default();
     config.listen.rpc.clear();
-    config.listen.tls.push(config::TlsListener {
-        address: "127.0.0.1:1".parse().unwrap(),
+    let tls = config::AdminTls {
         certificate: PathBuf::new(),
         key: PathBuf::new(),
         client_ca: None,
+        client_crl: None,
         client_auth: config::ClientAuth::Required,
-    });
-    config.admin.tls = Some(config::AdminTls {
-        certificate: PathBuf::new(),
-        key: PathBuf::new(),
-        client_ca: None,
-        client_auth: config::ClientAuth::Required,
-    });
+    };
+    config
+        .listen
+        .tls
+        .push(tls.at("127.0.0.1:1".parse().unwrap()));
+    config.admin.tls = Some(tls);
     config.listen.keepalive *= 2;
     config.listen.h2c = !config.listen.h2c;
     config.listen.next_port = !config.listen.next_port;

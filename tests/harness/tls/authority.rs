@@ -1,8 +1,11 @@
 //! A certificate authority of a test's own, for the certificates of clients.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SanType,
+    SerialNumber,
 };
 
 use super::Identity;
@@ -12,6 +15,7 @@ use super::Identity;
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
+    issued: AtomicU64,
 }
 
 impl Authority {
@@ -42,6 +46,7 @@ impl Authority {
         Self {
             issuer: Issuer::new(params, key),
             certificate,
+            issued: AtomicU64::new(0),
         }
     }
 
@@ -74,9 +79,38 @@ impl Authority {
             .iter()
             .map(|name| alternative_name(name))
             .collect();
+        let serial = self.issued.fetch_add(1, Ordering::Relaxed) + 1;
+        params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().expect("a key");
         let issued = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Identity::written(issued.pem(), key.serialize_pem())
+        Identity {
+            serial,
+            ..Identity::written(issued.pem(), key.serialize_pem())
+        }
+    }
+
+    /// Its revocation list in PEM form, to be replaced on the first day of a year.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn revocation_list(&self, revoked: &[&Identity], until: i32) -> String {
+        let date = rcgen::date_time_ymd(2001, 1, 1);
+        let revoked = revoked.iter().map(|identity| RevokedCertParams {
+            serial_number: SerialNumber::from(identity.serial),
+            revocation_time: date,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date,
+            next_update: rcgen::date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a revocation list");
+        list.pem().expect("PEM")
     }
 }
 

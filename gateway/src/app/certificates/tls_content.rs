@@ -27,7 +27,8 @@ impl TlsContent {
 
 pub(super) fn look(settings: &TlsListener) -> Files {
     let own = [&settings.certificate, &settings.key];
-    Files::look_at(own.into_iter().chain(&settings.client_ca))
+    let of_clients = settings.client_ca.iter().chain(&settings.client_crl);
+    Files::look_at(own.into_iter().chain(of_clients))
 }
 
 pub(super) fn read(settings: &TlsListener) -> Result<TlsContent, Vec<String>> {
@@ -41,12 +42,23 @@ pub(super) fn read(settings: &TlsListener) -> Result<TlsContent, Vec<String>> {
     let message = |fault: IdentityFault| format!("{}: {}", fault.key, fault.message);
     let identity =
         identity.map_err(|faults| faults.into_iter().map(message).collect::<Vec<_>>())?;
-    let clients = settings.client_ca.as_deref().map(|file| {
-        let parsed = ClientAuthorities::parse(file, &text(file)?);
-        parsed.map_err(|fault| vec![format!("client_ca: {fault}")])
-    });
+    let clients = || -> Result<Option<ClientAuthorities>, Vec<String>> {
+        let Some(ca) = settings.client_ca.as_deref() else {
+            return Ok(None);
+        };
+        let fault = |key: &str, fault: String| vec![format!("{key}: {fault}")];
+        let authorities = ClientAuthorities::parse(ca, &text(ca)?);
+        let authorities = authorities.map_err(|error| fault("client_ca", error))?;
+        let Some(crl) = settings.client_crl.as_deref() else {
+            return Ok(Some(authorities));
+        };
+        let revoking = authorities.with_revocations(crl, &text(crl)?);
+        revoking
+            .map(Some)
+            .map_err(|error| fault("client_crl", error))
+    };
     Ok(TlsContent {
         identity,
-        clients: clients.transpose()?,
+        clients: clients()?,
     })
 }
