@@ -94,11 +94,38 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Applies settings; what is used up stays used up.
+    /// Applies settings; as many requests as were used up stay used up.
     pub fn set(&self, settings: Option<&BudgetRate>) {
         let mut rate = self.rate.lock();
         *rate = settings.copied();
+        let before = self.interval.load(Ordering::Relaxed);
         self.apply(*rate);
+        let after = self.interval.load(Ordering::Relaxed);
+        if before == after || before == 0 || after == 0 {
+            return;
+        }
+        // The times are those in which the requests are earned again.
+        let now = self.nanos(Instant::now());
+        for full_at in [&self.full_at, &self.alone_full_at] {
+            let other = |full_at: u64| {
+                let missing = full_at.checked_sub(now).filter(|missing| *missing > 0)?;
+                let missing = u128::from(missing) * u128::from(after) / u128::from(before);
+                Some(now.saturating_add(u64::try_from(missing).unwrap_or(u64::MAX)))
+            };
+            // Those that are full stay so.
+            let _full = full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, other);
+        }
+    }
+
+    /// This gateway's part of what is used up: of what is leased, others have used some.
+    pub fn used_here(&self, now: Instant) -> u64 {
+        let burst = self.burst.load(Ordering::Relaxed);
+        let used = self.left(now).map_or(0, |left| burst.saturating_sub(left));
+        if self.is_leased() {
+            used.div_ceil(self.gateways.load(Ordering::Relaxed).max(1))
+        } else {
+            used
+        }
     }
 
     fn apply(&self, rate: Option<BudgetRate>) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
@@ -18,14 +19,26 @@ pub struct BudgetRegistry {
 }
 
 impl BudgetRegistry {
-    /// The budget of this name, with these settings from now on.
-    pub fn budget(&self, name: &str, rate: &BudgetRate) -> Arc<Budget> {
+    /// The budget of this name, with these settings from now on. A new one begins with what is used up
+    /// of those that it takes the place of: the provider knows nothing of names here.
+    pub fn budget<'b>(
+        &self,
+        name: &str,
+        rate: &BudgetRate,
+        before: impl Iterator<Item = &'b Arc<Budget>>,
+    ) -> Arc<Budget> {
         let mut budgets = self.budgets.lock();
         let budget = budgets.entry(name.to_owned()).or_insert_with(|| {
-            let budget = Budget::default();
+            let (budget, now) = (Budget::default(), Instant::now());
             if let Some((used_up, at)) = self.resumed.lock().remove(name) {
-                let now = Instant::now();
                 budget.resume(used_up.saturating_sub(now - at), now);
+            }
+            let used = before.map(|before| before.used_here(now)).max();
+            if let Some(used) = used.filter(|used| *used > 0) {
+                budget.set(Some(rate));
+                let each = Duration::from_nanos(budget.interval.load(Ordering::Relaxed));
+                let used = u32::try_from(used).unwrap_or(u32::MAX);
+                budget.resume(each.saturating_mul(used), now);
             }
             Arc::new(budget)
         });

@@ -61,17 +61,24 @@ impl UpstreamBudgets {
         settings: Option<&config::BudgetSettings>,
         treasury: &BudgetRegistry,
     ) {
+        let before = self.terms.load_full();
         let terms = settings.map(|settings| {
             let name = match &settings.organisation {
                 Some(organisation) => format!("organisation/{organisation}"),
                 None => format!("upstream/{upstream}"),
             };
-            let groups = settings.groups.iter().map(|group| MethodGroup {
-                budget: treasury
-                    .budget(&format!("{name}/{}", group.methods.join(",")), &group.rate),
-                methods: group.methods.clone(),
+            let groups = settings.groups.iter().map(|group| {
+                let name = format!("{name}/{}", group.methods.join(","));
+                let before = before
+                    .iter()
+                    .flat_map(|before| before.of_any(&group.methods));
+                MethodGroup {
+                    budget: treasury.budget(&name, &group.rate, before),
+                    methods: group.methods.clone(),
+                }
             });
-            let own = treasury.budget(&name, &settings.rate);
+            let before = before.iter().map(|before| &before.own);
+            let own = treasury.budget(&name, &settings.rate, before);
             Arc::new(BudgetTerms {
                 groups: groups.collect(),
                 _probed: ProbedBudget::of(&own),
@@ -225,6 +232,12 @@ impl BudgetTerms {
     fn group(&self, method: &str) -> Option<usize> {
         let has = |group: &MethodGroup| group.methods.iter().any(|name| name == method);
         self.groups.iter().position(has)
+    }
+
+    /// The budgets of groups with any of these methods.
+    fn of_any(&self, methods: &[String]) -> impl Iterator<Item = &Arc<Budget>> {
+        let has = |group: &&MethodGroup| group.methods.iter().any(|name| methods.contains(name));
+        self.groups.iter().filter(has).map(|group| &group.budget)
     }
 
     /// The time in which the share of probes earns one by this method.

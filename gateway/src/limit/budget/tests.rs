@@ -121,3 +121,38 @@ async fn what_is_used_up_stays_used_up_when_the_settings_change() {
     }));
     assert!(one.wait(1, Priority::Medium, Instant::now()).is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn so_many_requests_stay_used_up_when_more_or_fewer_are_bought() {
+    for (requests, per) in [(10_000, Per::Month), (100, Per::Month), (1000, Per::Hour)] {
+        let one = budget(1000, Per::Month, 1000, 0);
+        assert!(one.take(900, Priority::Medium, Instant::now()));
+        one.set(Some(&BudgetRate {
+            requests,
+            per,
+            burst: 1000,
+            reserve: 0,
+            sliding: false,
+        }));
+        assert_eq!(one.left(Instant::now()), Some(100), "{requests}");
+        // Back again, nothing is gained or lost.
+        one.set(Some(&BudgetRate {
+            requests: 1000,
+            per: Per::Month,
+            burst: 1000,
+            reserve: 0,
+            sliding: false,
+        }));
+        assert_eq!(one.left(Instant::now()), Some(100), "{requests}");
+    }
+    let full = budget(60, Per::Minute, 10, 0);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    full.set(Some(&BudgetRate {
+        requests: 1,
+        per: Per::Hour,
+        burst: 10,
+        reserve: 0,
+        sliding: false,
+    }));
+    assert_eq!(full.left(Instant::now()), Some(10));
+}

@@ -141,3 +141,32 @@ async fn probes_are_rarer_where_they_cost_more_or_their_group_has_less() {
     let pace = |method| budgets.probe_pace(method).unwrap().as_secs() / 60;
     assert_eq!((pace("any"), pace("scan"), pace("send")), (10, 40, 100));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_edited_or_an_organisation_that_is_named_does_not_start_full() {
+    let (budgets, treasury) = (UpstreamBudgets::default(), BudgetRegistry::default());
+    budgets.set("one", Some(&settings(None)), &treasury);
+    assert_eq!(sent(&budgets, "send"), 2);
+    let mut edited = settings(None);
+    edited.groups[0].methods = vec!["simulate".to_owned(), "send".to_owned()];
+    budgets.set("one", Some(&edited), &treasury);
+    assert_eq!(sent(&budgets, "send"), 0, "in another order");
+    edited.groups[0].methods.push("airdrop".to_owned());
+    budgets.set("one", Some(&edited), &treasury);
+    assert_eq!(sent(&budgets, "airdrop"), 0, "with one more");
+    edited.groups.push(BudgetGroup {
+        methods: vec!["other".to_owned()],
+        rate: rate(2),
+    });
+    budgets.set("one", Some(&edited), &treasury);
+    assert_eq!(sent(&budgets, "other"), 2, "one of its own");
+    assert_eq!(sent(&budgets, "any"), 6);
+    edited.organisation = Some("org".to_owned());
+    budgets.set("one", Some(&edited), &treasury);
+    assert_eq!(budgets.left(Instant::now()), Some(0));
+    assert_eq!((sent(&budgets, "any"), sent(&budgets, "send")), (0, 0));
+    // What it finds there is not charged again.
+    tokio::time::advance(Duration::from_mins(2)).await;
+    budgets.set("one", Some(&edited), &treasury);
+    assert_eq!(sent(&budgets, "any"), 2);
+}
