@@ -6,16 +6,21 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
+mod timing;
+
 use std::hint::black_box;
-use std::io::Write;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use perijove_gateway::config::{self, BudgetRate, Per};
-use perijove_gateway::limit::{Allowances, BudgetRegistry, Gate, PermitRequest, UpstreamBudgets};
+use perijove_gateway::limit::{
+    Allowances, BudgetRegistry, Gate, GatePermit, PermitRequest, UpstreamBudgets,
+};
 use perijove_gateway::solana::Priority;
 use tokio::time::{Duration, Instant};
 
-const ROUNDS: usize = 9;
+use timing::{ROUNDS, each, median, tell, timed};
+
 /// How long a call may wait for a place.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,6 +44,11 @@ fn main() {
             queued(calls / 100).await,
         );
         tell(
+            "a call put into a queue of a thousand, and taken out",
+            "5 ms",
+            inserted(calls / 100).await,
+        );
+        tell(
             "a plan's allowance, by consumer",
             "1 ms",
             allowance(calls).await,
@@ -47,35 +57,6 @@ fn main() {
         tell("a budget looked at and taken from", "1 ms", budget(calls));
         tell("no budget looked at and taken from", "-", no_budget(calls));
     });
-}
-
-fn tell(what: &str, bound: &str, nanos: f64) {
-    drop(writeln!(
-        std::io::stdout().lock(),
-        "{nanos:>12.1} ns  {what} (asked for: {bound})"
-    ));
-}
-
-/// The median of some rounds.
-fn median(mut rounds: Vec<f64>) -> f64 {
-    rounds.sort_by(f64::total_cmp);
-    rounds.get(rounds.len() / 2).copied().unwrap_or_default()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a benchmark")]
-fn each(begun: Instant, calls: usize) -> f64 {
-    begun.elapsed().as_nanos() as f64 / calls as f64
-}
-
-fn timed(calls: usize, mut one: impl FnMut()) -> f64 {
-    let round = |_| {
-        let begun = Instant::now();
-        for _ in 0..calls {
-            one();
-        }
-        each(begun, calls)
-    };
-    median((0..ROUNDS).map(round).collect())
 }
 
 fn permit(calls: usize) -> f64 {
@@ -91,18 +72,7 @@ async fn queued(calls: usize) -> f64 {
     let mut held = gate
         .try_place(PermitRequest::own(Priority::Critical))
         .unwrap();
-    let waiting: Vec<_> = (0..1000)
-        .map(|consumer| {
-            let gate = Arc::clone(&gate);
-            tokio::spawn(async move {
-                let ask = PermitRequest {
-                    consumer,
-                    ..PermitRequest::own(Priority::Low)
-                };
-                gate.place(ask, PATIENCE).await
-            })
-        })
-        .collect();
+    let waiting = thousand(&gate);
     tokio::task::yield_now().await;
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
@@ -120,6 +90,38 @@ async fn queued(calls: usize) -> f64 {
         one.abort();
     }
     median(rounds)
+}
+
+/// A thousand calls that wait, each of another consumer.
+fn thousand(gate: &Arc<Gate>) -> Vec<tokio::task::JoinHandle<Option<GatePermit>>> {
+    (0..1000)
+        .map(|consumer| {
+            let gate = Arc::clone(gate);
+            tokio::spawn(async move {
+                let ask = PermitRequest {
+                    consumer,
+                    ..PermitRequest::own(Priority::Low)
+                };
+                gate.place(ask, PATIENCE).await
+            })
+        })
+        .collect()
+}
+
+/// Nothing is given away meanwhile.
+async fn inserted(calls: usize) -> f64 {
+    let gate = Gate::new(1, 10_000);
+    let _held = gate.try_place(PermitRequest::own(Priority::Critical));
+    let waiting = thousand(&gate);
+    tokio::task::yield_now().await;
+    let time = timed(calls, || {
+        let mut next = Box::pin(gate.place(PermitRequest::own(Priority::Medium), PATIENCE));
+        assert!(next.as_mut().now_or_never().is_none());
+    });
+    for one in waiting {
+        one.abort();
+    }
+    time
 }
 
 fn plan() -> Arc<config::Plan> {

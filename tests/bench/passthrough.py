@@ -12,7 +12,20 @@ from servers import Servers
 CALL = account_call("processed")
 DIRECT = "direct"
 GATEWAY = "Perijove"
+LIMITED = "Perijove, limits on"
 BASELINE = "Perijove, baseline"
+
+# Every limit that a call can meet, none of which it reaches.
+LIMITS = """plans:
+  - id: all
+    requests_per_minute: 4000000000
+    burst: 1000000
+    concurrent: 100000
+    answer_bytes_per_minute: 1024GiB
+    costs: {getBalance: 2}
+anonymous_plan: all
+limits: {calls: 100000}"""
+BUDGET = "connections: 64, budget: {requests: 1000000000, per: second, burst: 1000000000, reserve: 10}"
 
 
 def measure(size, rounds, seconds, names, baseline=None):
@@ -30,6 +43,7 @@ def measure(size, rounds, seconds, names, baseline=None):
             "HAProxy": lambda: servers.haproxy(backends),
             "bare Pingora": lambda: servers.bare_pingora(backends),
             BASELINE: lambda: gateway(servers, backends, [], "baseline", baseline),
+            LIMITED: lambda: gateway(servers, backends, [], "limited", upstream=BUDGET, more=LIMITS),
             GATEWAY: lambda: gateway(servers, backends, admin),
         }
         targets = {}
@@ -44,10 +58,10 @@ def measure(size, rounds, seconds, names, baseline=None):
     return flat_out, paced, remark
 
 
-def gateway(servers, backends, admin, name="gateway", binary=BINARY):
+def gateway(servers, backends, admin, name="gateway", binary=BINARY, **settings):
     """Starts the gateway and adds its admin URL to a list."""
     urls = [f"http://127.0.0.1:{port}" for port in backends]
-    running = servers.gateway(urls, name, binary=binary)
+    running = servers.gateway(urls, name, binary=binary, **settings)
     admin.append(running.admin)
     return running.port, running.pid
 

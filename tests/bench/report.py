@@ -4,7 +4,7 @@ import platform
 from pathlib import Path
 
 from hits import MEMORY, MEMORY_BASELINE, NGINX, REDIS, REDIS_BASELINE
-from passthrough import BASELINE, GATEWAY
+from passthrough import BASELINE, GATEWAY, LIMITED
 from quotes import MOST_API_MILLIS, MOST_QUOTE_MILLIS, UPSTREAM_MILLIS
 from quotes import NGINX as NGINX_QUOTES
 
@@ -32,7 +32,15 @@ def passthrough(size, rows, how):
                 ]
             )
         )
-    return "\n".join([*lines, *beside_baseline(rows, ((GATEWAY, BASELINE),))])
+    return "\n".join([*lines, *limits(rows), *beside_baseline(rows, ((GATEWAY, BASELINE),))])
+
+
+def limits(rows):
+    """What limits cost a call that meets all of them and reaches none."""
+    if LIMITED in rows and GATEWAY in rows:
+        found = rows[LIMITED]["cpu"] / rows[GATEWAY]["cpu"]
+        word = "met" if round(found, 2) <= 1.03 else "missed"
+        yield f"- {LIMITED}: {found:.3f} × the CPU of {GATEWAY}; the aim of 1.03 is {word}."
 
 
 def hits(size, rows, how):
