@@ -12,6 +12,7 @@ mod certificates;
 mod check;
 mod descriptors;
 mod drain;
+mod health;
 mod keys;
 mod keys_file;
 mod listening;
@@ -20,6 +21,7 @@ mod once;
 mod otlp;
 mod proxy_log;
 mod reload;
+mod services;
 mod serving_watch;
 mod signals;
 mod sockets;
@@ -27,7 +29,6 @@ mod start_error;
 mod upgrade;
 mod wall_clock;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +38,6 @@ use perijove_core::telemetry::{self, Telemetry};
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
-use pingora::services::listening::Service;
 use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -46,10 +46,7 @@ use crate::cache::{CacheMetrics, Prepared, RedisMetrics, TieredCache};
 use crate::cli::{Cli, Command, Exit, RunCommand};
 use crate::config::{Config, Loaded};
 use crate::dispatch::{DispatchMetrics, DispatchState};
-use crate::edge::{
-    AdminApp, AdminFront, ClientConnections, EdgeMetrics, Front, GatewayStatus, KeepUp,
-    ReloadHandle, RpcApp,
-};
+use crate::edge::{AdminApp, ClientConnections, EdgeMetrics, GatewayStatus, ReloadHandle, RpcApp};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::pubsub::{Hub, PubSubMetrics};
 use crate::snapshot::{Published, Snapshot};
@@ -78,7 +75,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         },
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
-        Command::Health(health) => check::health(&health),
+        Command::Health(health) => health::health(&health),
         Command::Keys(command) => keys::run(&command),
     };
     exit.into()
@@ -179,11 +176,8 @@ fn assemble(
     let admin_connections = Arc::new(ClientConnections::new(None, &Registry::new())?);
     let leave = leave(config, &rpc, &admin_connections, export);
     server.add_service(background_service("drain", leave));
-    let mut listening = match &bound.inherited {
-        Some(_) => Listening::succeeding(&published),
-        None => Listening::default(),
-    };
-    let calls = rpc_service(rpc, config, &bound.addresses, &certificates);
+    let mut listening = Listening::new(bound.inherited.is_some(), &published);
+    let calls = services::rpc(rpc, config, &bound.addresses, &certificates);
     let (calls, calls_on) = listening.watch(calls, &bound.sockets);
     server.add_service(calls);
     let keeper = budgets::BudgetKeeper::new(&parts.budgets, &published, &pipeline, registry)?;
@@ -199,15 +193,14 @@ fn assemble(
         parts,
         api_metrics,
         metrics: ReloadMetrics::register(registry)?,
+        text: loaded.text,
         digest: loaded.digest,
         outline: loaded.outline,
         status,
         started_with: config.clone(),
     };
     if let Some(address) = bound.addresses.admin {
-        let keep_up = KeepUp(Arc::clone(&admin_connections));
-        let admin = AdminFront::new(admin, admin_connections, certificates.admin());
-        let admin = admin_service(admin, keep_up, address);
+        let admin = services::admin(admin, admin_connections, &certificates, address);
         let (admin, _) = listening.watch(admin, &bound.sockets);
         server.add_service(admin);
     }
@@ -318,39 +311,6 @@ fn leave(
         pubsub: Arc::clone(&rpc.pubsub),
         export,
     }
-}
-
-/// One thread of its own, so that a scrape never takes one from the calls.
-fn admin_service(app: AdminFront, keep_up: KeepUp, address: SocketAddr) -> Service<AdminFront> {
-    let mut service = Service::new("admin".to_owned(), app);
-    service.set_connection_filter(Arc::new(keep_up));
-    service.add_tcp(&address.to_string());
-    service.threads = Some(1);
-    service
-}
-
-fn rpc_service(
-    app: RpcApp,
-    config: &Config,
-    addresses: &ListenAddresses,
-    certificates: &Certificates,
-) -> Service<Front> {
-    let tls = certificates.listeners();
-    let keep_up = KeepUp(Arc::clone(&app.connections));
-    let (h2c, keepalive) = (config.listen.h2c, config.listen.keepalive);
-    let front = Front::new(app, tls, addresses.websocket.clone(), h2c, keepalive);
-    let mut service = Service::new("rpc".to_owned(), front);
-    service.set_connection_filter(Arc::new(keep_up));
-    for address in addresses
-        .rpc
-        .iter()
-        .chain(&addresses.tls)
-        .chain(&addresses.websocket)
-    {
-        // TLS handshakes are done by `edge::front`.
-        service.add_tcp(&address.to_string());
-    }
-    service
 }
 
 fn server_conf(config: &Config) -> ServerConf {

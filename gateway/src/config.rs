@@ -32,6 +32,7 @@ mod own_addresses;
 mod plan;
 mod price;
 mod redis;
+mod revocations;
 mod runtime;
 mod schema;
 mod selection;
@@ -64,7 +65,7 @@ pub use consumer::Consumer;
 pub use dispatch::{HedgeSettings, RetrySettings};
 pub use health::{BreakerSettings, HealthSettings, HoldOffSettings};
 pub use history::HistorySettings;
-pub use identity::{Dates, IdentityFault, ServerIdentity};
+pub use identity::{Dates, IdentityFault, ReadCertificate, ServerIdentity, read_chain};
 pub use jupiter::{
     Affinity, Canary, FeeAccount, Jupiter, JupiterHealth, JupiterKind, JupiterPaths,
     JupiterUpstream, Lifetimes, OptimizerSettings, Quotes, Referral,
@@ -75,7 +76,7 @@ pub use keys_file::{IssuedKey, KeysFile};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use listener_tls::{AdminTls, TlsListener};
-pub use load::{load, load_again, parse};
+pub use load::{load, load_again, parse, parse_again};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;
 pub use network::{Network, OriginPattern};

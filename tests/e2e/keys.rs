@@ -128,6 +128,30 @@ async fn a_key_with_a_plan_that_is_none_keeps_no_other_from_being_revoked() {
 }
 
 #[tokio::test]
+async fn a_broken_configuration_keeps_no_key_from_being_revoked() {
+    let (kept, first) = kept().await;
+    let gateway = &kept.scene.gateway;
+    let errors = async || {
+        let status = gateway.status().await;
+        let errors = status["config"]["errors"].as_array().cloned();
+        errors.filter(|errors| !errors.is_empty())
+    };
+    gateway.write_file("upstreams: [");
+    until("the file to be refused", &errors).await;
+    assert_eq!(kept.status(&first).await, 200);
+    let second = kept.make(&["--consumer", "second"]);
+    kept.until_it_is(&second, 200).await;
+    let gone = kept.keys(&["revoke", "--consumer", "first"]);
+    assert!(gone.status.success(), "{gone:?}");
+    kept.until_it_is(&first, 401).await;
+    assert_eq!(kept.status(&second).await, 200);
+    assert!(errors().await.is_some(), "the file is as broken as before");
+    let metrics = gateway.metrics().await;
+    let successful = metrics.sum("perijove_config_last_reload_successful", &[]);
+    assert!(successful < 0.5, "{successful}");
+}
+
+#[tokio::test]
 async fn a_broken_keys_file_changes_nothing_and_is_told() {
     let (kept, first) = kept().await;
     let whole = std::fs::read_to_string(kept.file()).unwrap();

@@ -29,7 +29,7 @@ pub use environment::{Environment, ProcessEnvironment};
 pub use files::Files;
 pub use identity::{refuse_doubles, required_id, required_name};
 pub use interpolate::is_name;
-pub use load::{Digest, Loaded, load, load_again, parse};
+pub use load::{Digest, Loaded, load, load_again, parse, parse_again};
 pub use outline::Outline;
 pub use pem::{pem_file, required_pem};
 pub use read_file::{read_bytes, read_text};

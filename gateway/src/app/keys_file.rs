@@ -1,8 +1,8 @@
 //! The keys file as the command `keys` reads and writes it: as a whole, and under a lock.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use perijove_core::settings::{self, ProcessEnvironment};
@@ -17,7 +17,8 @@ pub(super) struct LockedKeysFile {
     pub(super) file: KeysFile,
     /// With links resolved.
     path: PathBuf,
-    mode: u32,
+    /// Those of the file that is replaced, if there is one.
+    metadata: Option<Metadata>,
     _lock: File,
 }
 
@@ -57,17 +58,14 @@ impl LockedKeysFile {
         };
         let lock = lock(&path)?;
         // Another process may have created it meanwhile.
-        let (file, mode) = match fs::metadata(&path) {
-            Err(error) if missing(&error) => (KeysFile::default(), MODE),
-            known => (
-                read(&path)?,
-                known.map_or(MODE, |known| known.permissions().mode()),
-            ),
+        let (file, metadata) = match fs::metadata(&path) {
+            Err(error) if missing(&error) => (KeysFile::default(), None),
+            known => (read(&path)?, known.ok()),
         };
         Ok(Self {
             file,
             path,
-            mode,
+            metadata,
             _lock: lock,
         })
     }
@@ -92,14 +90,39 @@ impl LockedKeysFile {
             let mut file = options
                 .write(true)
                 .create_new(true)
-                .mode(self.mode)
+                .mode(MODE)
                 .open(&draft)?;
+            if let Some(metadata) = &self.metadata {
+                keep_access(&file, metadata)?;
+            }
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&draft, &self.path)
         };
-        write().map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+        write().map_err(|error| {
+            drop(fs::remove_file(&draft));
+            format!("cannot write {}: {error}", self.path.display())
+        })
     }
+}
+
+/// Whoever could read the file that is replaced can read the new one: the gateway, above all, which may
+/// run as another user than the one who revokes a key.
+fn keep_access(file: &File, replaced: &Metadata) -> std::io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (replaced.uid(), replaced.gid()) {
+        fchown(file, Some(replaced.uid()), Some(replaced.gid())).map_err(|error| {
+            let reason = format!(
+                "it belongs to user {} and group {}, which may not be given a file ({error}); run the \
+                 command as that user",
+                replaced.uid(),
+                replaced.gid()
+            );
+            std::io::Error::new(error.kind(), reason)
+        })?;
+    }
+    // Whatever the umask says.
+    file.set_permissions(Permissions::from_mode(replaced.mode() & 0o777))
 }
 
 /// Waits for the lock. It is a file of its own, since the keys file itself is replaced.
@@ -158,6 +181,27 @@ mod tests {
         assert_eq!(read(&path).unwrap().keys.len(), 8);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, MODE);
+    }
+
+    #[test]
+    fn whoever_could_read_the_file_can_read_the_new_one() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("keys.yaml");
+        fs::write(&path, "keys: []").unwrap();
+        // More than a usual umask leaves.
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        // Only root may give files away.
+        let is_root = fs::metadata(folder.path()).unwrap().uid() == 0;
+        let other = is_root.then_some(65_532);
+        std::os::unix::fs::chown(&path, other, other).unwrap();
+        let before = fs::metadata(&path).unwrap();
+        let mut opened = LockedKeysFile::existing(&path).unwrap();
+        opened.file.keys.push(key(1));
+        opened.write().unwrap();
+        let after = fs::metadata(&path).unwrap();
+        assert_ne!(after.ino(), before.ino(), "it was replaced");
+        let access = |of: &Metadata| (of.uid(), of.gid(), of.mode());
+        assert_eq!(access(&after), access(&before));
     }
 
     #[test]

@@ -44,10 +44,10 @@ pub(super) struct WatchedService<S> {
 }
 
 impl Listening {
-    /// For a process that replaces another.
-    pub(super) fn succeeding(published: &Arc<Published>) -> Self {
+    /// For a process that may replace another.
+    pub(super) fn new(succeeds: bool, published: &Arc<Published>) -> Self {
         Self {
-            succeeds: Some(Arc::clone(published)),
+            succeeds: succeeds.then(|| Arc::clone(published)),
             ..Self::default()
         }
     }

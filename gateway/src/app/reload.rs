@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use perijove_core::Secret;
 use perijove_core::telemetry::{Telemetry, json};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::runtime::Handle;
@@ -88,7 +89,8 @@ pub(super) struct Reloader {
     /// The configuration file and the files it refers to, as last read.
     pub files: Files,
     pub telemetry: Telemetry,
-    /// Of the active configuration.
+    /// Of the active configuration: what it was read from, and a fingerprint.
+    pub text: Secret,
     pub digest: Digest,
     /// Also of the active configuration, to list what changed.
     pub outline: Outline,
@@ -132,7 +134,8 @@ impl Reloader {
                 // Also the files of the active configuration: changing one of them may be the fix.
                 self.files.extend(error.files);
                 let errors = error.violations.iter().map(ToString::to_string);
-                self.refuse(&current, errors.collect())
+                self.follow_files(&current, runtimes);
+                self.refuse(&self.published.load(), errors.collect())
             }
             Ok(loaded) if self.is_in_force(&loaded) => {
                 self.files = loaded.files;
@@ -142,8 +145,30 @@ impl Reloader {
                 self.hold();
                 self.outcome(&current, false, Vec::new())
             }
-            Ok(loaded) => self.publish(&current, loaded, runtimes),
+            Ok(loaded) => {
+                let outcome = self.publish(&current, loaded, runtimes);
+                if outcome.errors.is_empty() {
+                    self.hold();
+                }
+                outcome
+            }
         }
+    }
+
+    /// The configuration's own file is broken. What it names counts as it is now all the same, above
+    /// all a keys file or a set of token keys from which something was withdrawn.
+    fn follow_files(&mut self, current: &Snapshot, runtimes: &Runtimes) {
+        let Some(path) = &self.path else { return };
+        let Ok(mut loaded) = config::parse_again(path, self.text.expose()) else {
+            return;
+        };
+        if self.is_in_force(&loaded) {
+            return;
+        }
+        let mut files = self.files.clone();
+        files.extend(loaded.files);
+        loaded.files = files;
+        drop(self.publish(current, loaded, runtimes));
     }
 
     /// Whether it equals the active configuration; comments may differ.
@@ -193,12 +218,12 @@ impl Reloader {
             .cache
             .adopt(&loaded.config, prepared, &runtimes.calls);
         let changed = self.outline.differences(&loaded.outline);
+        self.text = loaded.text;
         self.digest = loaded.digest;
         self.outline = loaded.outline;
         let next = Snapshot::new(loaded.config, pool, current.revision + 1).with_jupiter(jupiter);
         let next = self.published.publish(next);
         self.metrics.reloads.with_label_values(&["changed"]).inc();
-        self.hold();
         self.metrics
             .revision
             .set(i64::try_from(next.revision).unwrap_or(i64::MAX));

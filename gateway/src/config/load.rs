@@ -32,6 +32,15 @@ pub fn load_again(path: &Path) -> Result<Loaded<Config>, ConfigError> {
     settings::load_again(path)
 }
 
+/// Reads the text of an earlier version of the file at `path` again, with what now stands in the files
+/// that it names.
+///
+/// # Errors
+/// All errors in its settings.
+pub fn parse_again(path: &Path, text: &str) -> Result<Loaded<Config>, ConfigError> {
+    settings::parse_again(path, text)
+}
+
 /// Checks the text of a configuration file.
 ///
 /// # Errors

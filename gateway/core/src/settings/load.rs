@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::Secret;
 use crate::settings::configuration::Configuration;
 use crate::settings::document::document;
 use crate::settings::environment::{Environment, ProcessEnvironment};
@@ -31,6 +32,8 @@ pub struct Loaded<C> {
     pub files: Files,
     /// What to compare with another one's, to see which settings have changed.
     pub outline: Outline,
+    /// What it was read from.
+    pub text: Secret,
 }
 
 /// A fingerprint of a configuration with its secrets. Only good for comparing within one build
@@ -60,6 +63,16 @@ pub fn load_again<C: Configuration>(path: &Path) -> Result<Loaded<C>, ConfigErro
     load_in(path, |directory| {
         ProcessEnvironment::new(directory).running()
     })
+}
+
+/// Reads the text of an earlier version of the file at `path` again, with what now stands in the files
+/// that it names.
+///
+/// # Errors
+/// Everything that is wrong with its settings.
+pub fn parse_again<C: Configuration>(path: &Path, text: &str) -> Result<Loaded<C>, ConfigError> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    parse(text, &ProcessEnvironment::new(directory).running())
 }
 
 fn load_in<C: Configuration>(
@@ -123,6 +136,7 @@ pub fn parse<C: Configuration>(
         digest: Digest(digest.finish()),
         files,
         outline,
+        text: Secret::new(text),
     })
 }
 
