@@ -26,8 +26,8 @@ pub use foreign::LevelJudge;
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
 
 /// Pingora logs every connection error of a client; only its warnings are of interest by default.
-/// The Redis client repeats what its caller logs as well.
-const QUIET: &str = "pingora=warn,redis=off";
+/// The Redis client repeats what its caller logs as well. Of HTTP/2 any client can cause warnings.
+const QUIET: &str = "pingora=warn,redis=off,h2=error";
 
 /// The target of spans that are exported and never logged.
 pub const SPAN_TARGET: &str = "perijove_span";
@@ -232,6 +232,7 @@ mod tests {
         ));
         tracing::subscriber::with_default(subscriber, || {
             let (none, some) = (None::<u64>, Some("v0"));
+            tracing::warn!(target: "h2::proto::streams::recv", "caused by a stranger");
             tracing::info!(
                 calls = 3,
                 none,
