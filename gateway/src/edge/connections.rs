@@ -39,6 +39,8 @@ use crate::config::Limits;
 const MOST: usize = 16_384;
 /// An answer pending for less than this is in transit; its client is not slow.
 const SLOW: Duration = Duration::from_secs(1);
+/// A connection that its client alone keeps busy makes room for others after this long.
+const HELD: Duration = Duration::from_secs(5);
 /// While the gateway stops, how long a client may take for each 64 KiB of its answer.
 pub(super) const PATIENCE_WHEN_STOPPING: Duration = Duration::from_secs(5);
 

@@ -20,7 +20,6 @@ use super::head::{self, ShownCredentials};
 use super::http1::request::ParsedRequest;
 use super::request_head::RequestHead;
 use super::rpc_app::RpcApp;
-use crate::auth::ConsumerId;
 use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::framing::Framing;
@@ -48,17 +47,7 @@ pub(super) struct UpgradeRequest {
 /// A request to be upgraded that is refused.
 pub(super) struct RefusedUpgrade {
     pub(super) rejection: Rejection,
-    /// Who asked, if that was known by then.
-    pub(super) consumer: Option<ConsumerId>,
-}
-
-impl From<Rejection> for RefusedUpgrade {
-    fn from(rejection: Rejection) -> Self {
-        Self {
-            rejection,
-            consumer: None,
-        }
-    }
+    pub(super) context: RequestContext,
 }
 
 /// `None` if the request asks for no WebSocket that could be served.
@@ -67,7 +56,7 @@ pub(super) fn look_at(
     snapshot: &Snapshot,
     request: &ParsedRequest,
     tracked: &TrackedConnection,
-) -> Option<Result<Box<UpgradeRequest>, RefusedUpgrade>> {
+) -> Option<Result<Box<UpgradeRequest>, Box<RefusedUpgrade>>> {
     let settings = &snapshot.config.websocket;
     if !request.asks_for_websocket || request.method != Method::GET || !settings.enabled {
         return None;
@@ -75,18 +64,38 @@ pub(super) fn look_at(
     Some(open(app, snapshot, request, tracked))
 }
 
+/// The refusal of another request, where only WebSocket is served.
+pub(super) fn wanted(
+    app: &RpcApp,
+    snapshot: &Snapshot,
+    request: &ParsedRequest,
+    tracked: &TrackedConnection,
+) -> Box<RefusedUpgrade> {
+    let fields = request.fields();
+    let (path, query) = (request.path.as_str(), request.query.as_deref());
+    let mut context = head::context(&fields, tracked, Protocol::Http1, snapshot);
+    // Whoever it is gets the same refusal.
+    drop(app.identify(&fields, path, query, &mut context, snapshot));
+    Box::new(RefusedUpgrade {
+        rejection: Rejection::OnlyWebSocket,
+        context,
+    })
+}
+
 fn open(
     app: &RpcApp,
     snapshot: &Snapshot,
     request: &ParsedRequest,
     tracked: &TrackedConnection,
-) -> Result<Box<UpgradeRequest>, RefusedUpgrade> {
-    let accept = accept(request)?;
+) -> Result<Box<UpgradeRequest>, Box<RefusedUpgrade>> {
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
     let mut context = head::context(&fields, tracked, Protocol::WebSocket, snapshot);
-    let consumer = app.identify(&fields, path, query, &context, snapshot)?;
-    context.identified(consumer);
+    let who = app.identify(&fields, path, query, &mut context, snapshot);
+    let accept = match who.and_then(|()| accept(request)) {
+        Ok(accept) => accept,
+        Err(rejection) => return Err(Box::new(RefusedUpgrade { rejection, context })),
+    };
     // A socket lasts for long: it belongs to a trace, and is no span. Its messages are.
     let trace = context.trace.clone();
     let sampling = Sampling {
@@ -97,10 +106,10 @@ fn open(
     let admitted = app
         .pubsub
         .admit(snapshot, context.consumer.as_ref(), context.client);
-    let place = admitted.map_err(|rejection| RefusedUpgrade {
-        rejection,
-        consumer: context.consumer.clone(),
-    })?;
+    let place = match admitted {
+        Ok(place) => place,
+        Err(rejection) => return Err(Box::new(RefusedUpgrade { rejection, context })),
+    };
     let compression = &snapshot.config.websocket.compression;
     let compression = compression
         .enabled
@@ -176,8 +185,10 @@ pub(super) async fn serve(
         return;
     }
     app.metrics.replied(101);
+    tracked.is_used(false);
     let journal = Arc::new(SocketLog {
         app: Arc::clone(app),
+        tracked: Arc::clone(tracked),
         head,
         shown,
     });
@@ -219,6 +230,7 @@ fn switching(head: &RequestHead, accept: &str, compression: Option<DeflateAgreem
 /// Reports the calls of one socket to log and metrics.
 struct SocketLog {
     app: Arc<RpcApp>,
+    tracked: Arc<TrackedConnection>,
     head: RequestHead,
     shown: ShownCredentials,
 }
@@ -245,6 +257,10 @@ impl SocketObserver for SocketLog {
             let entry = AccessEntry::of(&summary, status, message, message.started);
             access::log(&entry, Ok(bytes));
         }
+    }
+
+    fn is_used(&self, used: bool) {
+        self.tracked.is_used(used);
     }
 
     fn is_welcome(&self) -> bool {

@@ -2,6 +2,7 @@
 //! to be closed, the code tells clients what to do.
 
 mod client;
+mod ending;
 mod entry_terms;
 mod message_handler;
 mod message_reply;
@@ -20,15 +21,17 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 pub use self::client::{SocketClient, SocketObserver};
+pub use self::ending::EndedSocket;
+use self::ending::{end, within};
 use self::message_handler::MessageHandler;
 use self::message_reply::MessageReply;
 use self::outbound::FrameWriter;
-use super::deflate::{InflatingStream, is_corrupt};
+use super::deflate::InflatingStream;
 use super::hub::Hub;
 use super::outbox::Outbox;
 use super::socket_end::SocketEnd;
@@ -49,20 +52,6 @@ const WRITING: Duration = Duration::from_secs(1);
 /// Time limit for closing a socket.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Summary of a socket.
-#[derive(Clone, Copy, Debug)]
-pub struct EndedSocket {
-    pub end: SocketEnd,
-    /// From the client.
-    pub messages: usize,
-    /// To it.
-    pub notifications: usize,
-    /// Of texts, to it.
-    pub bytes: usize,
-    /// Of the messages to it.
-    pub compressed: usize,
-}
-
 /// A socket whose handshake is over.
 pub struct SubscriberSession<S> {
     hub: Arc<Hub>,
@@ -78,6 +67,8 @@ pub struct SubscriberSession<S> {
     /// When the credentials were last checked.
     checked: Instant,
     changes: watch::Receiver<u64>,
+    /// A call or subscription was there when it was last looked.
+    used: bool,
     /// More waits than could be written at once: what else there is comes first.
     yields: bool,
     messages: usize,
@@ -132,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             pinged: now,
             checked: now,
             changes,
+            used: false,
             yields: false,
             messages: 0,
             notifications: 0,
@@ -168,6 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             if leaves && self.calls.is_empty() && self.outbox.is_empty() {
                 return SocketEnd::Leaving;
             }
+            self.tell_use();
             let looks_at = self.next_look();
             let wakes = match leaves_at {
                 Some(at) if !leaves => at.min(looks_at),
@@ -199,6 +192,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             if let Err(end) = step {
                 return end;
             }
+        }
+    }
+
+    /// Tells the edge whether something is done for the client, when that changes.
+    fn tell_use(&mut self) {
+        let used = !self.calls.is_empty() || self.speaker.is_subscribed();
+        if used != std::mem::replace(&mut self.used, used) {
+            self.speaker.is_used(used);
         }
     }
 
@@ -337,29 +338,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             Some(())
         };
         drop(timeout(FAREWELL, farewell).await);
-    }
-}
-
-async fn within(
-    patience: Duration,
-    write: impl Future<Output = Result<(), Error>>,
-) -> Result<(), SocketEnd> {
-    match timeout(patience, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_gone)) => Err(SocketEnd::Client),
-        Err(_elapsed) => Err(SocketEnd::Slow),
-    }
-}
-
-fn end(error: &Error) -> SocketEnd {
-    match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => SocketEnd::TooLarge,
-        Error::Io(error) if is_corrupt(error) => SocketEnd::Corrupt,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
-        | Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Io(_) => SocketEnd::Client,
-        Error::Utf8(_) => SocketEnd::NotText,
-        _ => SocketEnd::Malformed,
     }
 }

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::ClientConnections;
 use super::state::ConnectionState;
 use super::table::BoundReached;
 use super::tracked::TrackedConnection;
+use super::{ClientConnections, HELD};
 use crate::config::Limits;
 
 /// An admitted connection; it counts until this is dropped.
@@ -39,7 +39,8 @@ impl Drop for AdmittedConnection {
 
 impl ClientConnections {
     /// Admits a new connection. If there are too many, the one that has been idle for longest is
-    /// closed: of the same address if that has too many, otherwise of all. `None` if none is idle.
+    /// closed: of the same address if that has too many, otherwise of all. If none is idle, one of which
+    /// the client accepts no answers, or uses no socket, makes room after a while. `None` if there is none.
     pub(in crate::edge) fn admit(
         self: &Arc<Self>,
         address: Option<IpAddr>,
@@ -56,7 +57,8 @@ impl ClientConnections {
                 BoundReached::All => (&self.trouble.crowded, None),
             };
             counter.fetch_add(1, Ordering::Relaxed);
-            if !table.make_room(among, &self.metrics) {
+            let held = self.millis_before(HELD);
+            if !table.make_room(among, held, &self.metrics) {
                 self.metrics.refused(full.label());
                 return None;
             }

@@ -14,6 +14,9 @@ use crate::limit::caller_network;
 /// Value of `serving` for a connection that was given up while it was idle.
 const GIVEN_UP: u32 = u32::MAX;
 
+/// Value of `unused_since` for a connection that is used, or is no WebSocket.
+const IN_USE: u64 = u64::MAX;
+
 /// Origin of a connection, for the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientOrigin(IpAddr);
@@ -37,6 +40,8 @@ pub(super) struct ConnectionState {
     pub(super) unsent: AtomicUsize,
     /// When the client last accepted some of them.
     pub(super) taken_at: AtomicU64,
+    /// Since when it is a WebSocket that nothing is done for; [`IN_USE`] for all others.
+    unused_since: AtomicU64,
     cut: AtomicU8,
     /// It is to be closed as soon as it is idle.
     dismissed: AtomicBool,
@@ -52,6 +57,7 @@ impl ConnectionState {
             waits_since: AtomicU64::new(now),
             unsent: AtomicUsize::new(0),
             taken_at: AtomicU64::new(0),
+            unused_since: AtomicU64::new(IN_USE),
             cut: AtomicU8::new(0),
             dismissed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -84,6 +90,20 @@ impl ConnectionState {
     pub(super) fn stalled_since(&self) -> Option<u64> {
         let waiting = self.unsent.load(Ordering::Acquire) > 0;
         waiting.then(|| self.taken_at.load(Ordering::Acquire))
+    }
+
+    /// It is a WebSocket that nothing is done for since `since`, or is used again.
+    pub(super) fn unused(&self, since: Option<u64>) {
+        self.unused_since
+            .store(since.unwrap_or(IN_USE), Ordering::Release);
+    }
+
+    /// Since when nothing but its client keeps it busy: the client accepts nothing of its answers, or
+    /// keeps a socket without calls and subscriptions.
+    pub(super) fn held_since(&self) -> Option<u64> {
+        let unused = self.unused_since.load(Ordering::Acquire);
+        let unused = (unused != IN_USE).then_some(unused);
+        self.stalled_since().into_iter().chain(unused).min()
     }
 
     /// Closes it, whatever it does. Returns whether nothing else has closed it before.

@@ -94,27 +94,41 @@ impl ConnectionTable {
         }
     }
 
-    /// Gives up the connection that has been idle for longest, of one origin or of all; `false` if
-    /// none is idle.
+    /// Gives up the connection that has been idle for longest, of one origin or of all; where none is
+    /// idle, the one that only its client has kept busy for longest, if that is since before `held`.
+    /// `false` if there is none of these.
     pub(super) fn make_room(
         &mut self,
         origin: Option<ClientOrigin>,
+        held: u64,
         metrics: &ConnectionMetrics,
     ) -> bool {
         // A connection on which a request begins meanwhile is kept: then another one is tried.
         for _ in 0..3 {
-            let Some(longest) = self.longest_waiting(origin) else {
-                return false;
+            let idle = |state: &ConnectionState| state.waits_since();
+            let Some(longest) = self.longest(origin, idle) else {
+                break;
             };
             if longest.cut_waiting(CloseCause::Crowded, metrics) {
                 self.remove(&longest);
                 return true;
             }
         }
-        false
+        let is_held = |state: &ConnectionState| state.held_since().filter(|since| *since <= held);
+        let Some(longest) = self.longest(origin, is_held) else {
+            return false;
+        };
+        let first = longest.cut(CloseCause::Crowded, metrics);
+        self.remove(&longest);
+        first
     }
 
-    fn longest_waiting(&self, origin: Option<ClientOrigin>) -> Option<Arc<ConnectionState>> {
+    /// Of some connections that this is known of, the one since the earliest time.
+    fn longest(
+        &self,
+        origin: Option<ClientOrigin>,
+        since: impl Fn(&ConnectionState) -> Option<u64>,
+    ) -> Option<Arc<ConnectionState>> {
         let among = match origin {
             Some(origin) => self.by_origin.get(&origin)?,
             None => &self.all,
@@ -123,7 +137,7 @@ impl ConnectionTable {
         let compared = (0..among.len().min(COMPARED)).filter_map(|step| {
             let at = (start + step) % among.len();
             let (_, state) = among.get_index(at)?;
-            Some((state.waits_since()?, state))
+            Some((since(state)?, state))
         });
         let longest = compared.min_by_key(|(since, _)| *since)?;
         Some(Arc::clone(longest.1))

@@ -58,6 +58,43 @@ async fn nobody_who_is_served_makes_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_socket_that_nothing_is_done_for_makes_room_after_a_while() {
+    let (connections, limits) = (connections(), limits(2, 2));
+    let admitted = [1, 2].map(|last| connections.admit(Some(address(last)), &limits).unwrap());
+    for one in &admitted {
+        assert!(one.begin());
+        one.is_used(false);
+    }
+    admitted[0].is_used(true);
+    let newcomer = || connections.admit(Some(address(3)), &limits);
+    pass(4_000).await;
+    assert!(newcomer().is_none(), "its client may be about to subscribe");
+    pass(2_000).await;
+    let third = newcomer().unwrap();
+    assert!(!admitted[0].is_cut() && admitted[1].is_cut());
+    assert!(third.begin());
+    assert!(newcomer().is_none(), "the others are used");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_accepts_nothing_makes_room_after_a_while() {
+    let (connections, limits) = (connections(), limits(2, 2));
+    let admitted = [1, 2].map(|last| connections.admit(Some(address(last)), &limits).unwrap());
+    for one in &admitted {
+        assert!(one.begin());
+    }
+    let waiting = admitted
+        .each_ref()
+        .map(|one| one.charge(44, &limits).unwrap());
+    pass(4_000).await;
+    waiting[1].taken();
+    assert!(connections.admit(Some(address(3)), &limits).is_none());
+    pass(2_000).await;
+    assert!(connections.admit(Some(address(3)), &limits).is_some());
+    assert!(admitted[0].is_cut() && !admitted[1].is_cut());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_with_too_many_makes_room_among_its_own() {
     let (connections, limits) = (connections(), limits(10, 2));
     let other = connections.admit(Some(address(9)), &limits).unwrap();

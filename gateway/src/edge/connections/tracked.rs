@@ -63,6 +63,12 @@ impl TrackedConnection {
         self.begin().then(|| ServingRequest(Arc::clone(self)))
     }
 
+    /// It is a WebSocket, for which something is done or nothing.
+    pub(in crate::edge) fn is_used(&self, used: bool) {
+        let since = (!used).then(|| self.connections.now());
+        self.state.unused(since);
+    }
+
     pub(in crate::edge) fn is_cut(&self) -> bool {
         self.state.is_cut()
     }

@@ -34,6 +34,9 @@ pub trait SocketObserver: Send + Sync {
         bytes: usize,
     );
 
+    /// A call or subscription is there from now on, or none any more.
+    fn is_used(&self, used: bool);
+
     /// Whether the credentials of the handshake are still valid.
     fn is_welcome(&self) -> bool;
 }

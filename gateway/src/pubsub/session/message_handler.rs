@@ -87,6 +87,17 @@ impl MessageHandler {
         self.0.client.account.is_welcome()
     }
 
+    /// Whether the client has subscriptions.
+    pub(super) fn is_subscribed(&self) -> bool {
+        let own = self.0.subscribed.lock();
+        own.as_ref().is_some_and(|own| !own.is_empty())
+    }
+
+    /// Tells whether something is done for the client.
+    pub(super) fn is_used(&self, used: bool) {
+        self.0.client.account.is_used(used);
+    }
+
     /// The client disconnected, or is to be disconnected.
     pub(super) fn leave(&self) {
         let subscribed = self.0.subscribed.lock().take();

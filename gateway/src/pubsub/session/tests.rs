@@ -23,6 +23,8 @@ impl SocketObserver for Noting {
         self.0.lock().push(line);
     }
 
+    fn is_used(&self, _used: bool) {}
+
     fn is_welcome(&self) -> bool {
         true
     }
