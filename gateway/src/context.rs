@@ -59,6 +59,8 @@ pub struct RequestContext {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// Who asks; `None` is an anonymous caller. Its plan stands in the snapshot.
     pub consumer: Option<ConsumerId>,
+    /// Whether it is known who asks, be it an anonymous caller.
+    pub is_identified: bool,
     /// Whose session the answers belong to.
     pub client: ClientKey,
     /// The class that the caller asks for.
@@ -81,6 +83,7 @@ impl RequestContext {
             address: None,
             certificate: None,
             consumer: None,
+            is_identified: false,
             client,
             priority: None,
             started,
@@ -215,6 +218,7 @@ impl RequestContext {
         }
         self.client = hasher.finish();
         self.consumer = consumer;
+        self.is_identified = true;
     }
 
     /// What an upstream is told of it by an attempt that is this span; `None` where it is told nothing.

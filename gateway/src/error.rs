@@ -42,6 +42,9 @@ pub enum Rejection {
     /// The client did not send its body within the limit.
     #[error("the request body did not arrive in time")]
     BodyTimeout,
+    /// The client waits for a `100 Continue` that is not sent.
+    #[error("100-continue is not sent over HTTP/2; repeat the request without `expect`")]
+    Expectation,
     /// Too many bodies are incomplete.
     #[error("the gateway is receiving too many requests in pieces; try again")]
     TooManyBodies,
@@ -176,6 +179,7 @@ impl Rejection {
             Self::ContentType => 415,
             Self::BodyTooLarge { .. } | Self::TooManyCalls { .. } | Self::OverBurst { .. } => 413,
             Self::HeadTimeout | Self::BodyTimeout => 408,
+            Self::Expectation => 417,
             Self::BodyNotUtf8
             | Self::BadHttp { .. }
             | Self::Ids(_)
@@ -212,6 +216,7 @@ impl Rejection {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
+            Self::Expectation => "expectation",
             Self::TooManyBodies => "too_many_bodies",
             Self::TooMuchUnsent => "too_much_unsent",
             Self::BodyNotUtf8 => "body_not_utf8",
@@ -320,6 +325,7 @@ impl Rejection {
             | Self::OverBurst { .. }
             | Self::HeadTimeout
             | Self::BodyTimeout
+            | Self::Expectation
             | Self::BodyNotUtf8
             | Self::Ids(_)
             | Self::Quote(_)

@@ -5,6 +5,7 @@
 //! bytes for the next message; what only a lenient reader accepts is refused.
 
 mod chunk;
+pub mod host;
 pub mod line;
 #[cfg(test)]
 mod tests;

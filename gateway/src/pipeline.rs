@@ -45,6 +45,7 @@ pub use response::{
 };
 pub use shared::Pipeline;
 
+use crate::context::RequestContext;
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Id, ParseError, RequestEntry, RequestPayload};
 
@@ -54,14 +55,14 @@ impl Request {
         self.pipeline.forget_strangers(&self.snapshot.pool);
         let payload = match jsonrpc::parse(&body, self.snapshot.max_batch(self.plan())) {
             Ok(payload) => payload,
-            Err(unreadable) => return self.unreadable(unreadable),
+            Err(unreadable) => return self.refused(self.unreadable(unreadable)),
         };
         // Without limits, nothing is allocated for them.
         let admitted = match self.plan() {
             None if self.context.consumer.is_none() => None,
             _ => match Box::pin(self.admit(&payload)).await {
                 Ok(admitted) => admitted,
-                Err(refused) => return refused,
+                Err(refused) => return self.refused(refused),
             },
         };
         let mut response = match payload {
@@ -77,6 +78,19 @@ impl Request {
     pub async fn answer_entry(self, entry: RequestEntry) -> Response {
         self.pipeline.forget_strangers(&self.snapshot.pool);
         call::answer(&self, entry).await.into_response()
+    }
+
+    /// Says what is left of the caller's plan where the refusal does not.
+    fn refused(&self, mut response: Response) -> Response {
+        if response.remaining.is_none() && self.plan().is_some() {
+            let RequestContext {
+                consumer, address, ..
+            } = &*self.context;
+            response.remaining =
+                self.pipeline
+                    .remaining(&self.snapshot, consumer.as_ref(), *address);
+        }
+        response
     }
 
     fn unreadable(&self, error: ParseError) -> Response {

@@ -188,6 +188,12 @@ async fn targets_and_hosts_that_can_be_read_in_two_ways_are_refused() {
         "host: a b\r\n",
         "host: user@test\r\n",
         "host: test/x\r\n",
+        "host: test:x\r\n",
+        "host: test:99999\r\n",
+        "host: test:80:80\r\n",
+        "host: [::1\r\n",
+        "host: ::1\r\n",
+        "host: %zz\r\n",
         "host : test\r\n",
     ] {
         let request = good.replace("host: test\r\n", hosts);

@@ -129,6 +129,17 @@ impl AccessEntry {
         }
     }
 
+    /// A request whose client has gone before there was an answer: its calls may have been carried out.
+    pub(super) fn gone(method: &'static str, calls: usize, head: &RequestHead) -> Self {
+        let context = &head.context;
+        Self {
+            method,
+            calls,
+            outcome: "client_gone",
+            ..Self::nothing(context, context.started)
+        }
+    }
+
     /// What is known before there is an answer.
     fn nothing(context: &RequestContext, started: Instant) -> Self {
         Self {

@@ -325,6 +325,9 @@ async fn write(session: &mut ServerSession, page: AdminResponse) -> pingora::Res
     if page.status == 401 {
         header.insert_header("www-authenticate", token::CHALLENGE)?;
     }
+    if page.status == 405 {
+        header.insert_header("allow", "POST")?;
+    }
     header.set_content_length(page.body.len())?;
     session.write_response_header(Box::new(header)).await?;
     session.write_response_body(page.body, true).await

@@ -8,33 +8,54 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Whether an `accept-encoding` header admits gzip (RFC 9110 §12.5.3): named or covered by `*`,
-/// with a weight above zero.
-pub(super) fn accepts_gzip(accept_encoding: &[u8]) -> bool {
-    let mut wildcard = false;
-    for choice in accept_encoding.split(|byte| *byte == b',') {
-        let mut parts = choice
-            .splitn(2, |byte| *byte == b';')
-            .map(<[u8]>::trim_ascii);
-        let (coding, weight) = (parts.next().unwrap_or_default(), parts.next());
-        let refused = || {
-            let weight = weight.and_then(|weight| weight.strip_prefix(b"q="));
-            weight.is_some_and(is_zero)
-        };
-        match coding {
-            gzip if gzip.eq_ignore_ascii_case(b"gzip") || gzip.eq_ignore_ascii_case(b"x-gzip") => {
-                return !refused();
-            }
-            b"*" => wildcard = !refused(),
-            _ => {}
-        }
-    }
-    wildcard
+/// What a client says of gzip in `accept-encoding` (RFC 9110 §12.5.3), read line by line: several lines
+/// are one list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GzipChoice {
+    /// Where it is named, and nowhere refused.
+    named: Option<bool>,
+    /// The same of every coding that is not named.
+    wildcard: Option<bool>,
 }
 
-fn is_zero(weight: &[u8]) -> bool {
-    let weight = std::str::from_utf8(weight).unwrap_or_default();
-    weight.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
+impl GzipChoice {
+    /// Reads a further line.
+    pub(super) fn add(&mut self, line: &[u8]) {
+        for choice in line.split(|byte| *byte == b',') {
+            let mut parts = choice
+                .splitn(2, |byte| *byte == b';')
+                .map(<[u8]>::trim_ascii);
+            let coding = parts.next().unwrap_or_default();
+            let is = |name: &[u8]| coding.eq_ignore_ascii_case(name);
+            let place = match coding {
+                _ if is(b"gzip") || is(b"x-gzip") => &mut self.named,
+                b"*" => &mut self.wildcard,
+                _ => continue,
+            };
+            let admitted = parts.next().is_none_or(weighs_something);
+            *place = Some(admitted && place.unwrap_or(true));
+        }
+    }
+
+    /// Whether it is named or covered by `*`, with a weight above zero.
+    pub(super) fn is_admitted(self) -> bool {
+        self.named.or(self.wildcard).unwrap_or_default()
+    }
+}
+
+/// Whether this is a weight (RFC 9110 §12.4.2) above zero.
+fn weighs_something(weight: &[u8]) -> bool {
+    let Some((b"q=" | b"Q=", value)) = weight.split_at_checked(2) else {
+        return false;
+    };
+    match value {
+        [b'0', b'.', digits @ ..] if digits.len() <= 3 => {
+            digits.iter().all(u8::is_ascii_digit) && digits.iter().any(|digit| *digit != b'0')
+        }
+        b"1" => true,
+        [b'1', b'.', digits @ ..] => digits.len() <= 3 && digits.iter().all(|digit| *digit == b'0'),
+        _ => false,
+    }
 }
 
 /// A gzip stream fed with the chunks of one answer.
@@ -85,6 +106,14 @@ mod tests {
         plain
     }
 
+    fn admits(lines: &[&str]) -> bool {
+        let mut choice = GzipChoice::default();
+        for line in lines {
+            choice.add(line.as_bytes());
+        }
+        choice.is_admitted()
+    }
+
     #[test]
     fn only_clients_that_admit_gzip_get_it() {
         for yes in [
@@ -92,21 +121,52 @@ mod tests {
             "gzip, deflate",
             "br,gzip,deflate",
             "GZIP;q=0.5",
+            "gzip ; Q=1.000",
+            "gzip;q=0.001",
             "*",
             "br;q=1, *;q=0.1",
+            "*;q=0, gzip",
         ] {
-            assert!(accepts_gzip(yes.as_bytes()), "{yes}");
+            assert!(admits(&[yes]), "{yes}");
         }
         for no in [
             "",
             "identity",
             "br, deflate",
             "gzip;q=0",
+            "gzip;Q=0",
+            "gzip;q=0.",
             "gzip; q=0.0, *",
+            "gzip, gzip;q=0",
             "*;q=0",
         ] {
-            assert!(!accepts_gzip(no.as_bytes()), "{no}");
+            assert!(!admits(&[no]), "{no}");
         }
+    }
+
+    #[test]
+    fn what_is_no_weight_admits_nothing() {
+        for weight in [
+            "", "q", "q=", "q=abc", "q=2", "q=1.1", "q=-1", "q=0.1234", "q=.5", "q =1", "q= 1",
+            "q=1e0", "q=nan", "level=9", "q=1;q=1",
+        ] {
+            for coding in ["gzip", "*"] {
+                let no = format!("{coding};{weight}");
+                assert!(!admits(&[&no]), "{no}");
+                assert!(!admits(&[&format!("br, {no}, deflate")]), "{no}");
+            }
+            assert!(!admits(&[&format!("gzip;{weight}, *")]), "{weight}");
+        }
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        assert!(admits(&["br", "gzip"]));
+        assert!(admits(&["gzip", "*;q=0"]));
+        assert!(admits(&["", "deflate", "*"]));
+        assert!(!admits(&["*", "gzip;q=0"]));
+        assert!(!admits(&["gzip;q=0", "*"]));
+        assert!(!admits(&["gzip", "gzip;q=0"]));
     }
 
     #[test]

@@ -171,6 +171,7 @@ impl<'a> FastConnection<'a> {
         let allowances = &app.pipeline.allowances;
         let consumer = head::identify(fields, path, query, &context, snapshot, allowances).ok()?;
         context.identified(consumer);
+        head::check_origin(fields, &context, snapshot).ok()?;
         context.begin("POST", snapshot.sampling);
         let head = RequestHead::new(fields, context);
         let (before, length) = (simple.head, simple.body);
@@ -193,15 +194,17 @@ impl<'a> FastConnection<'a> {
         let consumer = head.context.consumer.as_ref();
         app.metrics.called_by(consumer, &snapshot.config);
         let request = app.request(snapshot, &head);
+        let log = snapshot.config.log.access;
+        let kept = log.then(|| body.clone());
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
             () = self.gone() => {
+                RpcApp::log_gone(kept.as_ref(), &head);
                 app.metrics.client_gone();
                 return Err(ConnectionCut);
             }
         };
-        let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::new(&response, &head));
         let limits = &snapshot.config.limits;
         let (stream, buffer, mut manner) =
@@ -251,25 +254,25 @@ impl<'a> FastConnection<'a> {
                 return Ok(None);
             }
         };
-        let refused: Option<websocket::RefusedUpgrade> =
-            match websocket::look_at(app, snapshot, &request, self.tracked) {
-                Some(Ok(opening)) => return Ok(Some(opening)),
-                Some(Err(refused)) => Some(refused),
-                None => self.only_websocket.then(|| Rejection::OnlyWebSocket.into()),
-            };
+        let refused = match websocket::look_at(app, snapshot, &request, self.tracked) {
+            Some(Ok(opening)) => return Ok(Some(opening)),
+            Some(Err(refused)) => Some(refused),
+            None if self.only_websocket => {
+                Some(websocket::wanted(app, snapshot, &request, self.tracked))
+            }
+            None => None,
+        };
         let mut session = Http1::new(
             &mut self.stream,
             (&mut self.unread, &mut self.buffer),
             &request,
             (self.tracked, limits),
         );
-        let served = match &refused {
+        let served = match refused {
             Some(refused) => {
-                let fields = session.fields();
-                let mut context = head::context(&fields, self.tracked, Protocol::Http1, snapshot);
-                context.identified(refused.consumer.clone());
-                let head = RequestHead::new(&fields, context);
-                let refusal = ApiRefusal::rpc(&refused.rejection);
+                let websocket::RefusedUpgrade { rejection, context } = *refused;
+                let head = RequestHead::new(&session.fields(), context);
+                let refusal = ApiRefusal::rpc(&rejection);
                 app.refuse(&mut session, snapshot, &refusal, &head).await
             }
             None => app.serve(&mut session, snapshot).await,

@@ -1,7 +1,7 @@
 //! The fields of a request head that matter to the gateway, found in one pass for every HTTP
-//! version. The first of several equal fields counts, except where a word may be in any of them.
+//! version. Several lines of a field that is a list are one list; of others the first counts.
 
-use super::compress;
+use super::compress::GzipChoice;
 use crate::solana::Priority;
 
 /// Values as they are in the head.
@@ -12,14 +12,10 @@ pub(super) struct RequestFields<'a> {
     pub origin: Option<&'a [u8]>,
     pub api_key: Option<&'a [u8]>,
     pub authorization: Option<&'a [u8]>,
-    /// The headers that a browser's preflight asks permission for.
-    pub requested_headers: Option<&'a [u8]>,
-    accept_encoding: Option<&'a [u8]>,
+    gzip: GzipChoice,
     bigtable: Option<&'a [u8]>,
     /// The gateway that sent it, if one did.
     pub instance: Option<&'a [u8]>,
-    /// The gateways that it came through before that one.
-    pub via: Option<&'a [u8]>,
     priority: Option<&'a [u8]>,
     pub forwarded_for: ForwardedFor<'a>,
     /// Boxed, since most requests have none and all are moved.
@@ -31,22 +27,27 @@ pub(super) struct RequestFields<'a> {
     pub framing: RequestFraming<'a>,
 }
 
-/// The last lines of `x-forwarded-for`, written by the nearest proxies.
-#[derive(Clone, Copy, Debug, Default)]
+/// The lines of `x-forwarded-for`; most requests have one or none.
+#[derive(Clone, Debug, Default)]
 pub(super) struct ForwardedFor<'a> {
-    /// The latest first.
-    lines: [&'a [u8]; 3],
+    /// Written by the nearest proxy.
+    latest: &'a [u8],
+    /// Those before it, the first of them first.
+    earlier: Vec<&'a [u8]>,
 }
 
 impl<'a> ForwardedFor<'a> {
     fn add(&mut self, line: &'a [u8]) {
-        let [one, two, _] = self.lines;
-        self.lines = [line, one, two];
+        let before = std::mem::replace(&mut self.latest, line);
+        if !before.is_empty() {
+            self.earlier.push(before);
+        }
     }
 
     /// Every entry, the latest first.
-    pub(super) fn hops(self) -> impl Iterator<Item = &'a [u8]> {
-        let lines = self.lines.into_iter().filter(|line| !line.is_empty());
+    pub(super) fn hops(&self) -> impl Iterator<Item = &'a [u8]> {
+        let earlier = self.earlier.iter().rev().copied();
+        let lines = std::iter::once(self.latest).chain(earlier);
         lines.flat_map(|line| line.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii))
     }
 }
@@ -117,13 +118,11 @@ impl<'a> RequestFields<'a> {
             13 if is("authorization") => first(&mut self.authorization, value),
             13 if is("cache-control") => self.cache_control(value),
             14 if is("content-length") => self.framing.length(value),
-            14 if is("x-perijove-via") => first(&mut self.via, value),
             15 if is("x-forwarded-for") => self.forwarded_for.add(value),
-            15 if is("accept-encoding") => first(&mut self.accept_encoding, value),
+            15 if is("accept-encoding") => self.gzip.add(value),
             16 if is("x-perijove-cache") => self.bypasses |= says(value, b"bypass"),
             17 if is("transfer-encoding") => self.framing.special = true,
             19 if is("x-perijove-instance") => first(&mut self.instance, value),
-            30 if is("access-control-request-headers") => first(&mut self.requested_headers, value),
             _ => {}
         }
     }
@@ -135,7 +134,7 @@ impl<'a> RequestFields<'a> {
 
     /// Whether the client accepts a compressed answer.
     pub(super) fn accepts_gzip(&self) -> bool {
-        self.accept_encoding.is_some_and(compress::accepts_gzip)
+        self.gzip.is_admitted()
     }
 
     /// Whether the caller disables long-term storage on the node, as Agave allows.
@@ -249,6 +248,19 @@ mod tests {
         assert!(twice.trace.unwrap().repeated);
         let many = read(&[("tracestate", "a=1"); 5]);
         assert!(many.trace.unwrap().states().is_empty());
+    }
+
+    #[test]
+    fn lines_of_a_list_are_one_list() {
+        let fields = read(&[("accept-encoding", "br"), ("Accept-Encoding", "gzip;q=0.5")]);
+        assert!(fields.accepts_gzip());
+        let fields = read(&[
+            ("x-forwarded-for", "a, b"),
+            ("X-Forwarded-For", "c"),
+            ("x-forwarded-for", ""),
+        ]);
+        let hops: Vec<&[u8]> = fields.forwarded_for.hops().collect();
+        assert_eq!(hops, [&b""[..], b"c", b"b", b"a"]);
     }
 
     #[test]

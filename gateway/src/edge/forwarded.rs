@@ -14,7 +14,7 @@ const MOST_HOPS: usize = 16;
 /// The caller behind the other end of a connection.
 pub(super) fn caller(
     peer: Option<IpAddr>,
-    forwarded_for: ForwardedFor<'_>,
+    forwarded_for: &ForwardedFor<'_>,
     trusted: &[Network],
 ) -> Option<IpAddr> {
     let peer = peer?;
@@ -66,7 +66,7 @@ mod tests {
         let fields = fields.map(|line| (&b"X-Forwarded-For"[..], line.as_bytes()));
         let fields = RequestFields::of(fields);
         let peer = peer.parse().unwrap();
-        caller(Some(peer), fields.forwarded_for, &trusted)
+        caller(Some(peer), &fields.forwarded_for, &trusted)
             .unwrap()
             .to_string()
     }
@@ -86,6 +86,10 @@ mod tests {
             (&["10.0.0.8, 10.0.0.9"], "10.0.0.8"),
             (&["192.0.2.1,"], "192.0.2.1"),
             (&["192.0.2.1, , 10.0.0.9 ,,", ""], "192.0.2.1"),
+            (
+                &["6.6.6.6", "192.0.2.1", "10.0.0.5", "10.0.0.4", "10.0.0.3"],
+                "192.0.2.1",
+            ),
         ] {
             assert_eq!(called(PROXY, lines), caller, "{lines:?}");
         }
@@ -112,7 +116,7 @@ mod tests {
         assert_eq!(called("192.0.2.9", &["10.0.0.1"]), "192.0.2.9");
         assert_eq!(called("2001:db8::9", &["127.0.0.1"]), "2001:db8::9");
         assert_eq!(called("::ffff:10.0.0.3", &["192.0.2.1"]), "192.0.2.1");
-        let nobody = caller("10.0.0.1".parse().ok(), ForwardedFor::default(), &[]);
+        let nobody = caller("10.0.0.1".parse().ok(), &ForwardedFor::default(), &[]);
         assert_eq!(nobody, "10.0.0.1".parse().ok());
     }
 }

@@ -51,11 +51,12 @@ pub(super) fn context(
         protocol,
         address: forwarded::caller(
             tracked.address,
-            fields.forwarded_for,
+            &fields.forwarded_for,
             &config.listen.trusted_proxies,
         ),
         certificate: tracked.certificate(),
         consumer: None,
+        is_identified: false,
         client: 0,
         priority: fields.priority(),
         started,
@@ -91,8 +92,13 @@ pub(super) fn kind(
         Method::POST if fields.is_json() => Ok(RequestKind::Rpc),
         Method::POST => Err(Rejection::ContentType),
         Method::OPTIONS => Ok(RequestKind::Preflight),
-        Method::GET if session.path().ends_with("/health") => Ok(RequestKind::Health),
+        Method::GET | Method::HEAD if session.path().ends_with("/health") => {
+            Ok(RequestKind::Health)
+        }
         Method::GET if session.path().ends_with("/price/v3") => Ok(RequestKind::Price),
+        _ if session.path().ends_with("/health") => Err(Rejection::ApiMethod {
+            allowed: "GET, HEAD, OPTIONS, POST",
+        }),
         _ => Err(Rejection::HttpMethod),
     }
 }
@@ -112,8 +118,7 @@ pub(super) fn is_of_stranger(rejection: &Rejection) -> bool {
 /// The consumer behind the request's key, if there is one.
 ///
 /// # Errors
-/// As [`crate::auth::Consumers::identify`]; an address that has shown many wrong keys has to wait;
-/// and a plan may be restricted to some origins.
+/// As [`crate::auth::Consumers::identify`]; and an address that has shown many wrong keys has to wait.
 pub(super) fn identify(
     fields: &RequestFields<'_>,
     path: &str,
@@ -150,19 +155,32 @@ pub(super) fn identify(
     if let (Some(address), Some(key)) = (address, key) {
         allowances.right_key(address, key);
     }
-    if let Some(plan) = snapshot.plan(consumer.as_ref()) {
-        if !plan.allows_address(address) {
-            return Err(Rejection::NotFromHere {
-                reason: "your plan does not allow calls from your address",
-            });
-        }
-        if !plan.allows_origin(fields.origin) {
-            return Err(Rejection::NotFromHere {
-                reason: "your plan does not allow calls from this origin",
-            });
-        }
-    }
     Ok(consumer)
+}
+
+/// Whether the plan of an identified caller allows calls from where it calls.
+///
+/// # Errors
+/// It is restricted to other addresses or origins.
+pub(super) fn check_origin(
+    fields: &RequestFields<'_>,
+    context: &RequestContext,
+    snapshot: &Snapshot,
+) -> Result<(), Rejection> {
+    let Some(plan) = snapshot.plan(context.consumer.as_ref()) else {
+        return Ok(());
+    };
+    if !plan.allows_address(context.address) {
+        return Err(Rejection::NotFromHere {
+            reason: "your plan does not allow calls from your address",
+        });
+    }
+    if !plan.allows_origin(fields.origin) {
+        return Err(Rejection::NotFromHere {
+            reason: "your plan does not allow calls from this origin",
+        });
+    }
+    Ok(())
 }
 
 /// How long an address that has shown many wrong keys waits before it may show another one. A certificate

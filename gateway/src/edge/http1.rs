@@ -112,8 +112,8 @@ impl HttpSession for Http1<'_> {
         self.request.fields()
     }
 
-    fn field(&self, name: &str) -> Option<&[u8]> {
-        self.request.field(name)
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.request.values(name)
     }
 
     fn protocol(&self) -> Protocol {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 
-use super::access::AccessEntry;
+use super::access::{self, AccessEntry};
 use super::api_path::{self, optimized};
 use super::body;
 use super::reply;
@@ -24,7 +24,8 @@ use crate::solana::Priority;
 
 /// Request fields that are passed on. Keys, cookies and addresses are not, nor what proxies in front of the
 /// gateway have added.
-const PASSED_ON: [&str; 3] = ["accept", "content-type", "idempotency-key"];
+const PASSED_ON: [&str; 3] = [ACCEPT, "content-type", "idempotency-key"];
+const ACCEPT: &str = "accept";
 
 /// Passed on where it is a token of Jupiter's, to the parts of the API that may ask for one.
 const AUTHORIZATION: &str = "authorization";
@@ -55,6 +56,7 @@ impl RpcApp {
         let ask = ask(snapshot, head, session.method());
         let call = self.api_call(session, snapshot, head, body);
         let deadline = head.context.deadline;
+        let log = snapshot.config.log.access;
         let in_turn = async {
             let turn = pipeline.turn(snapshot, ask, deadline).await?;
             let answered = call.answer().await;
@@ -64,10 +66,17 @@ impl RpcApp {
         let answered = tokio::select! {
             biased;
             answered = in_turn => answered,
-            () = session.gone() => return Err(RequestEnd::Gone),
+            () = session.gone() => {
+                if log {
+                    let route = ApiRoute::of(session.path());
+                    let product = route.map_or("-", |route| route.product.label());
+                    let entry = AccessEntry::gone(product, 1, head);
+                    access::log(&entry, Err(WriteFault::Gone));
+                }
+                return Err(RequestEnd::Gone);
+            }
         };
         let response = answered?;
-        let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::api(&response, head));
         self.metrics
             .replied_to(&head.context, response.status, snapshot);
@@ -134,8 +143,11 @@ fn ask(snapshot: &Snapshot, head: &RequestHead, method: &Method) -> PermitReques
 
 fn passed_on(session: &impl HttpSession, snapshot: &Snapshot) -> Vec<(&'static str, Bytes)> {
     let field = |name: &'static str| {
-        let value = session.field(name)?;
-        Some((name, Bytes::copy_from_slice(value)))
+        let value = match name {
+            ACCEPT => Bytes::from(session.list(name)?.into_owned()),
+            _ => Bytes::copy_from_slice(session.field(name)?),
+        };
+        Some((name, value))
     };
     let is_jupiters = |authorization: &[u8]| {
         let route = ApiRoute::of(session.path());
@@ -158,9 +170,11 @@ fn affinity(session: &impl HttpSession, snapshot: &Snapshot) -> Option<u64> {
     let settings = &snapshot.config.jupiter.affinity;
     let header = settings.header.as_deref();
     let cookie = settings.cookie.as_deref();
-    let value = header
-        .and_then(|name| session.field(name))
-        .or_else(|| cookie_of(session.field("cookie")?, cookie?))?;
+    let value = header.and_then(|name| session.field(name)).or_else(|| {
+        // Clients of HTTP/2 send a line for each (RFC 9113 §8.2.3).
+        let mut lines = session.values("cookie");
+        lines.find_map(|line| cookie_of(line, cookie?))
+    })?;
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     Some(hasher.finish())

@@ -19,12 +19,13 @@ const STATUSES: [u16; 19] = [
 ];
 
 /// Reasons for which a request is refused before a call is parsed.
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 19] = [
     "http_method",
     "content_type",
     "body_too_large",
     "head_timeout",
     "body_timeout",
+    "expectation",
     "too_many_bodies",
     "too_much_unsent",
     "bad_http",

@@ -2,25 +2,32 @@
 //! accept is counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
 use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderValue, Method};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use tokio::time::timeout;
 
 use super::connections::{NoRoom, TrackedConnection, UnsentBytes};
 use super::cors::HeaderLine;
-use super::fields::RequestFields;
+use super::fields::{RequestFields, says};
 use super::reply_head::ReplyHead;
 use super::response_writer::{BodyPieces, ResponseWriter};
 use super::session::{BodyFault, HttpSession};
 use super::write_pace::{PIECE, WriteFault, WritePace};
 use crate::config::Limits;
 use crate::context::Protocol;
+use crate::error::Rejection;
 
 /// Capacity for the headers of most answers.
 const USUAL_HEADERS: usize = 10;
+
+/// How long a client may wait for a `100 Continue`, which Pingora does not send over HTTP/2. Most clients go
+/// on without it after a second; others would wait for ever.
+const EXPECTATION: Duration = Duration::from_secs(2);
 
 /// Answers up to this size are not counted while they wait: a connection cannot hold many.
 const UNCOUNTED: usize = 4096;
@@ -33,6 +40,8 @@ pub(super) struct PacedHttp2<'a> {
     session: &'a mut ServerSession,
     tracked: &'a Arc<TrackedConnection>,
     limits: &'a Limits,
+    /// Its client may wait for `100 Continue`.
+    expects: bool,
 }
 
 /// Bytes given to an HTTP/2 connection, which may hold them until its client accepts them.
@@ -57,7 +66,18 @@ impl<'a> PacedHttp2<'a> {
             session,
             tracked,
             limits,
+            expects: false,
         }
+    }
+
+    /// Whether only the head of the answer is wanted.
+    fn is_bodyless(&self) -> bool {
+        self.session.req_header().method == Method::HEAD
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        let read = self.session.read_request_body().await;
+        read.map_err(|_gone| BodyFault::Gone)
     }
 
     /// Counts the bytes of an answer while they are held anywhere.
@@ -130,9 +150,9 @@ impl HttpSession for PacedHttp2<'_> {
         RequestFields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
     }
 
-    fn field(&self, name: &str) -> Option<&[u8]> {
-        let value = self.session.req_header().headers.get(name)?;
-        Some(value.as_bytes())
+    fn values<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
+        let values = self.session.req_header().headers.get_all(name);
+        values.iter().map(HeaderValue::as_bytes)
     }
 
     fn protocol(&self) -> Protocol {
@@ -161,16 +181,18 @@ impl HttpSession for PacedHttp2<'_> {
     }
 
     async fn invite(&mut self) -> Result<(), BodyFault> {
-        if self.session.get_header(EXPECT).is_some() {
-            let written = self.session.write_continue_response().await;
-            return written.map_err(|_gone| BodyFault::Gone);
-        }
+        let expects = |value| says(value, b"100-continue");
+        let expected = self.values(EXPECT.as_str()).any(expects);
+        self.expects = expected;
         Ok(())
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
-        let read = self.session.read_request_body().await;
-        read.map_err(|_gone| BodyFault::Gone)
+        if !std::mem::take(&mut self.expects) {
+            return self.next_piece().await;
+        }
+        let first = timeout(EXPECTATION, self.next_piece()).await;
+        first.unwrap_or(Err(BodyFault::Rejected(Rejection::Expectation)))
     }
 
     async fn gone(&mut self) {
@@ -193,6 +215,11 @@ impl ResponseWriter for PacedHttp2<'_> {
         let body = self.counted(joined(body))?;
         let mut header = header(lines)?;
         header.set_content_length(body.len())?;
+        let body = if self.is_bodyless() {
+            Bytes::new()
+        } else {
+            body
+        };
         self.write(header, body, true).await
     }
 

@@ -174,7 +174,7 @@ impl<'r> ApiRefusal<'r> {
 /// Writes a refusal.
 pub(super) async fn refuse(
     wire: &mut impl ResponseWriter,
-    refusal: &ApiRefusal<'_>,
+    (refusal, remaining): (&ApiRefusal<'_>, Option<Remaining>),
     head: &RequestHead,
 ) -> Result<Sent, WriteFault> {
     let rejection = refusal.rejection;
@@ -182,7 +182,7 @@ pub(super) async fn refuse(
     let lines = ReplyHead {
         others: allow.as_slice(),
         retry_after: rejection.retry_after(),
-        remaining: rejection.remaining(),
+        remaining,
         ..ReplyHead::new(rejection.status(), refusal.content_type, head)
     };
     let mut body = BodyPieces::from_iter([refusal.body.clone()]);

@@ -57,6 +57,7 @@ impl<'a> ReplyHead<'a> {
     /// Emits each line, name and value.
     pub(super) fn tell(&self, line: HeaderLine<'_>) {
         if let Some(Preflight { requested, verbs }) = self.preflight {
+            line("x-request-id", self.head.context.id.as_bytes());
             let origin = self.head.origin.as_deref();
             return cors::preflight(origin, requested, verbs.unwrap_or("POST"), line);
         }
@@ -67,6 +68,9 @@ impl<'a> ReplyHead<'a> {
             line(name, value);
         }
         line("x-request-id", self.head.context.id.as_bytes());
+        if self.status == 401 {
+            line("www-authenticate", b"Bearer");
+        }
         if self.status == 426 {
             line("upgrade", b"websocket");
             line("sec-websocket-version", b"13");

@@ -1,5 +1,6 @@
 //! Requests that are not simple: [`RpcApp::serve`] is called once for each.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,11 +104,11 @@ impl RpcApp {
         fields.authorization = fields
             .authorization
             .filter(|value| !(of_jupiter && snapshot.consumers.is_foreign_token(value)));
-        let who = self.identify(&fields, path, query, &context, snapshot);
-        let who = who.map(|consumer| context.identified(consumer));
+        let who = self.identify(&fields, path, query, &mut context, snapshot);
         let verb = session.method().as_str();
         context.begin(verb, snapshot.sampling);
-        let hops = Hops::of(fields.instance, fields.via, upstream::instance());
+        let before = fields.instance.and_then(|_| session.list("x-perijove-via"));
+        let hops = Hops::of(fields.instance, before.as_deref(), upstream::instance());
         let comes_back = hops.is_err();
         context.hops = hops.unwrap_or_default();
         let head = RequestHead::new(&fields, context);
@@ -150,7 +151,8 @@ impl RpcApp {
             }
             RequestKind::Rpc => self.call(session, snapshot, head, who).await,
             RequestKind::Preflight => {
-                let requested = session.fields().requested_headers.map(<[u8]>::to_vec);
+                let requested = session.list("access-control-request-headers");
+                let requested = requested.map(Cow::into_owned);
                 let allowed = Preflight {
                     requested: requested.as_deref(),
                     verbs: api_path::verbs(session.path(), snapshot),
@@ -186,12 +188,16 @@ impl RpcApp {
         }
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let request = self.request(snapshot, head);
+        let log = snapshot.config.log.access;
+        let kept = log.then(|| body.clone());
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
-            () = session.gone() => return Err(RequestEnd::Gone),
+            () = session.gone() => {
+                Self::log_gone(kept.as_ref(), head);
+                return Err(RequestEnd::Gone);
+            }
         };
-        let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::new(&response, head));
         self.metrics
             .replied_to(&head.context, response.status, snapshot);

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::access::{self, AccessEntry};
 use super::connections::ClientConnections;
 use super::drain::Drain;
@@ -15,12 +17,14 @@ use super::request_head::RequestHead;
 use super::response_writer::{ResponseWriter, Sent};
 use super::session::HttpSession;
 use super::write_pace::WriteFault;
-use crate::auth::ConsumerId;
 use crate::context::RequestContext;
 use crate::error::Rejection;
+use crate::jsonrpc::{self, RequestEntry, RequestPayload};
+use crate::limit::Remaining;
 use crate::pipeline::{CacheStatus, Pipeline, Request, Response};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
+use crate::solana;
 
 /// Serves JSON-RPC on any path, as Agave does, and Jupiter's API.
 pub struct RpcApp {
@@ -33,15 +37,18 @@ pub struct RpcApp {
 }
 
 impl RpcApp {
-    /// The consumer behind a request's key. A wrong key is counted against its address.
+    /// Notes the consumer behind a request's key. A wrong key is counted against its address.
+    ///
+    /// # Errors
+    /// The caller is not known, or may not call from here.
     pub(super) fn identify(
         &self,
         fields: &RequestFields<'_>,
         path: &str,
         query: Option<&str>,
-        context: &RequestContext,
+        context: &mut RequestContext,
         snapshot: &Snapshot,
-    ) -> Result<Option<ConsumerId>, Rejection> {
+    ) -> Result<(), Rejection> {
         let allowances = &self.pipeline.allowances;
         let who = head::identify(fields, path, query, context, snapshot, allowances);
         if let (Err(Rejection::Unauthorised), Some(address)) = (&who, context.address)
@@ -49,7 +56,8 @@ impl RpcApp {
         {
             allowances.wrong_key(address, key);
         }
-        who
+        context.identified(who?);
+        head::check_origin(fields, context, snapshot)
     }
 
     /// A response without an answer to a call was written.
@@ -68,6 +76,22 @@ impl RpcApp {
             ledger_only: head.ledger_only,
             shown_before: None,
         }
+    }
+
+    /// Logs a request whose client has gone before there was an answer, by the body that was kept for this.
+    pub(super) fn log_gone(body: Option<&Bytes>, head: &RequestHead) {
+        let Some(body) = body else { return };
+        let (method, calls) = match jsonrpc::parse(body, usize::MAX) {
+            Ok(RequestPayload::Single(RequestEntry::Call(call))) => {
+                (solana::classify(call.method(), None).method.label(), 1)
+            }
+            Ok(RequestPayload::Batch(batch)) => ("batch", batch.len()),
+            Ok(RequestPayload::Single(RequestEntry::Invalid(_))) | Err(_) => ("-", 0),
+        };
+        access::log(
+            &AccessEntry::gone(method, calls, head),
+            Err(WriteFault::Gone),
+        );
     }
 
     /// Counts an answer, and logs it if configured.
@@ -102,6 +126,13 @@ impl RpcApp {
         self.tell(&mut wire, snapshot, refusal, head).await
     }
 
+    /// What is left of the plan of a caller that is known.
+    fn remaining(&self, context: &RequestContext, snapshot: &Snapshot) -> Option<Remaining> {
+        let (consumer, address) = (context.consumer.as_ref(), context.address);
+        let known = context.is_identified;
+        known.then(|| self.pipeline.remaining(snapshot, consumer, address))?
+    }
+
     /// Writes, counts and logs a refusal.
     pub(super) async fn tell(
         &self,
@@ -122,7 +153,10 @@ impl RpcApp {
                 .replied_to(&head.context, rejection.status(), snapshot);
         }
         head.context.answered(rejection.status(), rejection.label());
-        let written = reply::refuse(wire, refusal, head).await;
+        let remaining = rejection
+            .remaining()
+            .or_else(|| self.remaining(&head.context, snapshot));
+        let written = reply::refuse(wire, (refusal, remaining), head).await;
         if let Some(entry) = &entry {
             access::log(entry, written);
         }

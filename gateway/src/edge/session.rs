@@ -1,6 +1,7 @@
 //! One request and its response, whatever the HTTP version: what the rest of the edge needs to know
 //! of a session.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,8 +23,25 @@ pub(super) trait HttpSession {
 
     fn fields(&self) -> RequestFields<'_>;
 
-    /// The first field of this name, which is in lower case.
-    fn field(&self, name: &str) -> Option<&[u8]>;
+    /// The values of every field of this name, which is in lower case.
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+
+    /// The first of them.
+    fn field<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        self.values(name).next()
+    }
+
+    /// All of them as the one list that they are (RFC 9110 §5.3).
+    fn list<'a>(&'a self, name: &'a str) -> Option<Cow<'a, [u8]>> {
+        let mut values = self.values(name);
+        let mut list = Cow::Borrowed(values.next()?);
+        for value in values {
+            let list = list.to_mut();
+            list.extend_from_slice(b", ");
+            list.extend_from_slice(value);
+        }
+        Some(list)
+    }
 
     fn protocol(&self) -> Protocol;
 
@@ -39,7 +57,7 @@ pub(super) trait HttpSession {
     /// The announced length of the body, if any.
     fn announced(&self) -> Option<usize>;
 
-    /// Sends `100 Continue`, if the client waits for it.
+    /// The body is about to be read: sends `100 Continue` if the client waits for it and that is possible.
     async fn invite(&mut self) -> Result<(), BodyFault>;
 
     /// The next piece of the body; `None` at its end.

@@ -121,6 +121,11 @@ impl Allowance {
         &self.plan
     }
 
+    /// What is left of its requests, if they are limited.
+    pub fn remaining(&self) -> Option<Remaining> {
+        self.requests.as_ref().map(Rate::left)
+    }
+
     /// Admits a request that counts as `calls` calls, at once or after a short wait.
     ///
     /// # Errors

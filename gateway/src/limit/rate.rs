@@ -1,6 +1,7 @@
 //! A rate limit: a number per minute, and a burst.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
@@ -15,6 +16,9 @@ pub struct Rate {
     clock: RuntimeClock,
     per_minute: u32,
     burst: u32,
+    /// When the whole burst is available, in nanoseconds of the clock: the bucket cannot be looked into
+    /// without taking from it.
+    full_at: AtomicU64,
 }
 
 /// What is left of a rate, for the `x-ratelimit-*` headers.
@@ -48,6 +52,7 @@ impl Rate {
             clock,
             per_minute,
             burst,
+            full_at: AtomicU64::new(0),
         }
     }
 
@@ -57,10 +62,10 @@ impl Rate {
     /// There are not enough.
     pub fn take(&self, many: u32) -> Result<Remaining, Exceeded> {
         let Some(many) = NonZeroU32::new(many) else {
-            return Ok(self.remaining(self.burst));
+            return Ok(self.left());
         };
         match self.bucket.check_n(many) {
-            Ok(Ok(left)) => Ok(self.remaining(left.remaining_burst_capacity())),
+            Ok(Ok(left)) => Ok(self.taken(left.remaining_burst_capacity())),
             Ok(Err(not_until)) => Err(Exceeded::For(not_until.wait_time_from(self.clock.now()))),
             Err(_capacity) => Err(Exceeded::Always),
         }
@@ -69,6 +74,27 @@ impl Rate {
     /// Reported to a caller that got nothing.
     pub fn exhausted(&self) -> Remaining {
         self.remaining(0)
+    }
+
+    /// What is left now.
+    pub fn left(&self) -> Remaining {
+        let wait = self.full_at.load(Ordering::Relaxed);
+        let wait = wait.saturating_sub(self.clock.now().as_u64());
+        let missing = wait.div_ceil(self.nanos_each());
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        self.remaining(self.burst.saturating_sub(missing))
+    }
+
+    fn taken(&self, remaining: u32) -> Remaining {
+        let missing = u64::from(self.burst.saturating_sub(remaining));
+        let full_at = self.clock.now().as_u64() + missing * self.nanos_each();
+        self.full_at.fetch_max(full_at, Ordering::Relaxed);
+        self.remaining(remaining)
+    }
+
+    /// How long it takes to gain one.
+    fn nanos_each(&self) -> u64 {
+        (60_000_000_000 / u64::from(self.per_minute.max(1))).max(1)
     }
 
     fn remaining(&self, remaining: u32) -> Remaining {
@@ -131,6 +157,23 @@ mod tests {
         assert!(matches!(rate.take(2), Err(Exceeded::For(_))));
         assert_eq!(rate.take(1).unwrap().remaining, 0);
         assert_eq!(rate.exhausted().reset, Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_can_be_asked_without_taking_any() {
+        let rate = Rate::new(60, 3);
+        assert_eq!(rate.left().remaining, 3);
+        assert_eq!(rate.take(2).unwrap(), rate.left());
+        assert_eq!(rate.take(2).unwrap_err(), rate.take(2).unwrap_err());
+        assert_eq!((rate.left().remaining, rate.left().limit), (1, 60));
+        // One that costs nothing is no reason to say that all is there.
+        assert_eq!(rate.take(0).unwrap().remaining, 1);
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+        assert_eq!(rate.left().remaining, 2);
+        assert_eq!(rate.take(1).unwrap(), rate.left());
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(rate.left().remaining, 3);
+        assert_eq!(rate.left().reset, Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::auth::{self, ConsumerId};
 use crate::config::Plan;
 use crate::error::Rejection;
 use crate::jsonrpc::{Id, RequestEntry, RequestPayload};
-use crate::limit::{AdmittedRequest, Allowance, PermitRequest, PlanRefusal};
+use crate::limit::{AdmittedRequest, Allowance, PermitRequest, PlanRefusal, Remaining};
 use crate::snapshot::Snapshot;
 use crate::solana::{self, Class};
 
@@ -47,16 +47,27 @@ impl Pipeline {
                 PlanRefusal::Concurrency => Rejection::OverLimit {
                     reason: "your plan allows no more calls at the same time",
                     retry_after: MOMENT,
-                    remaining: None,
+                    remaining: allowance.remaining(),
                 },
                 PlanRefusal::Bytes { retry_after } => Rejection::OverLimit {
                     reason: "your plan allows no more bytes of answers for now",
                     retry_after,
-                    remaining: None,
+                    remaining: allowance.remaining(),
                 },
                 PlanRefusal::Batch { most } => Rejection::OverBurst { calls, burst: most },
             }
         })
+    }
+
+    /// What is left of a caller's plan, for answers that took nothing of it. `None` without limits.
+    pub fn remaining(
+        &self,
+        snapshot: &Snapshot,
+        consumer: Option<&ConsumerId>,
+        address: Option<IpAddr>,
+    ) -> Option<Remaining> {
+        let allowance = self.allowance(snapshot, consumer, address);
+        allowance.ok().flatten()?.remaining()
     }
 
     /// The caller's allowance. A consumer that was removed, as may happen on a long-lived socket,

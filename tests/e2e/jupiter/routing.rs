@@ -96,6 +96,32 @@ async fn what_the_own_api_has_not_goes_to_the_hosted_one_with_its_key() {
     assert!(!status.contains(KEY));
 }
 
+/// Clients of HTTP/2 send each cookie in a line of its own.
+#[tokio::test]
+async fn a_session_is_found_in_any_line_of_cookies() {
+    let exchange = Exchange::with(|config| {
+        let mut all = config.get("jupiter.upstreams").cloned().unwrap();
+        all[1]["kind"] = json!("self-hosted");
+        let config = config.set("jupiter.upstreams", all);
+        config.set("jupiter.affinity.cookie", "sid")
+    })
+    .await;
+    let url = exchange.gateway.url();
+    let client = perijove_tests::client::h2c();
+    for session in 0..24 {
+        let target = quote_target("swap/v1/quote", 1000 + session);
+        let request = client.get(format!("{url}{target}"));
+        let request = request
+            .header("cookie", "theme=dark")
+            .header("cookie", format!("sid={session}"))
+            .header("x-perijove-cache", "bypass");
+        assert_eq!(exchange.gateway.send(request).await.status, 200);
+    }
+    // All come from one address, and only their sessions tell them apart.
+    let asked = [&exchange.own, &exchange.hosted].map(|one| one.asked().len());
+    assert!(!asked.contains(&0), "{asked:?}");
+}
+
 #[tokio::test]
 async fn over_http_2_requests_and_answers_are_the_same() {
     let exchange = Exchange::with(|config| {

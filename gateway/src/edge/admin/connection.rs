@@ -20,7 +20,7 @@ pub(in crate::edge) const MOST: usize = 24;
 pub(in crate::edge) const MOST_PER_ADDRESS: usize = 16;
 
 /// How long a client may be idle and then take for the head of its request, together.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_mins(1);
 
 /// How long a client may take to accept an answer.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(10);

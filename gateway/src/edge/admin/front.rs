@@ -61,7 +61,7 @@ impl ServerApp for AdminFront {
                 drop(self.app.process_new(stream, shutdown).await);
             }
         };
-        connection::serve(admitted, requests).await;
+        Box::pin(connection::serve(admitted, requests)).await;
         None
     }
 }

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use http::Method;
 
 use crate::edge::fields::RequestFields;
+use crate::framing::host::is_host;
 
 /// Maximum number of fields of a simple head.
 const MOST_FIELDS: usize = 32;
@@ -46,7 +47,7 @@ impl<'a> SimpleRequest<'a> {
         let lines = request.headers.iter();
         let fields = RequestFields::of(lines.map(|line| (line.name.as_bytes(), line.value)));
         let framing = &fields.framing;
-        if framing.special || !is_host(framing.host?) || !fields.is_json() {
+        if framing.special || !is_plain_host(framing.host?) || !fields.is_json() {
             return None;
         }
         let body = length(framing.content_length?)?;
@@ -79,11 +80,12 @@ fn target(target: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-fn is_host(host: &[u8]) -> bool {
+/// The usual ones.
+fn is_plain_host(host: &[u8]) -> bool {
     let plain = |byte: &u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
     };
-    host.iter().all(plain)
+    host.iter().all(plain) && is_host(host)
 }
 
 /// Whether every line ends with CRLF, beginning with the first.

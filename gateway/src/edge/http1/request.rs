@@ -6,11 +6,14 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::Method;
 
+use self::request_line::{BAD_LINE, RequestLine};
 use crate::edge::fields::{RequestFields, says};
 use crate::error::Rejection;
 use crate::framing::Framing;
-use crate::framing::line::{self, BadField, is_token};
+use crate::framing::host::is_host;
+use crate::framing::line::{self, BadField};
 
+mod request_line;
 #[cfg(test)]
 mod tests;
 
@@ -151,14 +154,6 @@ impl ParsedRequest {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
         RequestFields::of(lines.filter_map(|text| line::field(text).ok()))
     }
-
-    /// The first field of this name.
-    pub(in crate::edge) fn field(&self, name: &str) -> Option<&[u8]> {
-        let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
-        let mut fields = lines.filter_map(|text| line::field(text).ok());
-        let named = |field: &(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name.as_bytes());
-        fields.find(named).map(|(_, value)| value)
-    }
 }
 
 /// The lines of fields, without their line ends.
@@ -174,90 +169,6 @@ fn lines_of(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
         text = rest.get(2..).unwrap_or_default();
         Some(line)
     })
-}
-
-const BAD_LINE: Rejection = Rejection::BadHttp {
-    reason: "the request line is malformed",
-};
-
-/// The first line of a head.
-struct RequestLine<'a> {
-    method: &'a [u8],
-    /// The origin form of the target: path and query.
-    path: &'a str,
-    /// The authority, for a target that contains it.
-    authority: Option<&'a str>,
-    is_current: bool,
-}
-
-impl<'a> RequestLine<'a> {
-    fn read(line: &'a [u8]) -> Result<Self, Rejection> {
-        let mut words = line.split(|byte| *byte == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err(BAD_LINE);
-        };
-        if method.is_empty() || !method.iter().copied().all(is_token) {
-            return Err(BAD_LINE);
-        }
-        let is_current = match version {
-            b"HTTP/1.1" => true,
-            b"HTTP/1.0" => false,
-            _ => return bad("the version is neither HTTP/1.1 nor HTTP/1.0"),
-        };
-        // A fragment is for the client only; the other characters are not read alike by all
-        // servers.
-        let visible = |byte: &u8| byte.is_ascii_graphic() && !b"#\"<>`".contains(byte);
-        let target = std::str::from_utf8(target)
-            .ok()
-            .filter(|target| !target.is_empty() && target.bytes().all(|byte| visible(&byte)))
-            .ok_or(BAD_TARGET)?;
-        let (authority, path) = split(method, target)?;
-        Ok(Self {
-            method,
-            path,
-            authority,
-            is_current,
-        })
-    }
-}
-
-const BAD_TARGET: Rejection = Rejection::BadHttp {
-    reason: "the request target is malformed",
-};
-
-/// Splits a target into authority and path (RFC 9112 §3.2).
-fn split<'a>(method: &[u8], target: &'a str) -> Result<(Option<&'a str>, &'a str), Rejection> {
-    if target.starts_with('/') || (target == "*" && method == b"OPTIONS") {
-        return Ok((None, target));
-    }
-    if method == b"CONNECT" {
-        // Nothing is requested of this server; the method is refused like any other.
-        return Ok((None, "/"));
-    }
-    let (scheme, rest) = target.split_once("://").ok_or(BAD_TARGET)?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err(BAD_TARGET);
-    }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let is_uri = target.parse::<http::Uri>().is_ok();
-    if authority.is_empty() || !is_host(authority.as_bytes()) || !is_uri {
-        return Err(BAD_TARGET);
-    }
-    // Some servers read a query without a path as one of the root, others as none.
-    match path {
-        "" => Ok((Some(authority), "/")),
-        path if path.starts_with('/') => Ok((Some(authority), path)),
-        _ => Err(BAD_TARGET),
-    }
-}
-
-/// Whether a host, with or without a port, is unambiguous.
-fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_~:[]%!$&'()*+,;=".contains(byte);
-    host.iter().all(plain)
 }
 
 /// What the fields say about where the request ends, and what has to happen before and after.

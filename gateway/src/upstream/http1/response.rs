@@ -162,7 +162,9 @@ impl ResponseFields {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
             10 if is("connection") => self.connection(value),
-            10 if is("keep-alive") => self.keep_for = keep_alive_timeout(value),
+            10 if is("keep-alive") => {
+                self.keep_for = keep_alive_timeout(value).or(self.keep_for);
+            }
             14 if is("content-length") => self.content_length(value)?,
             16 if is("content-encoding") => self.content_encoding(value)?,
             17 if is("transfer-encoding") => {
