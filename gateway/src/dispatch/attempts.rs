@@ -34,7 +34,7 @@ use super::operation::{Demands, Operation, PeerOf};
 use super::request::Dispatch;
 use crate::solana::Capability;
 use crate::upstream::{AttemptLimits, Outlook, WireRequest};
-use crate::upstream::{AttemptWitness, Choices, ChosenPeer, Peer};
+use crate::upstream::{Choices, ChosenPeer, Peer};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
