@@ -3,6 +3,8 @@
 
 use crate::jsonrpc::MalformedKind;
 
+mod traits;
+
 /// Whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
@@ -66,6 +68,16 @@ faults! {
     ConnectFailed = "connect-failed",
     /// The TLS handshake failed.
     Tls = "tls",
+    /// Its certificate has expired, by the gateway's clock.
+    CertificateExpired = "certificate-expired",
+    /// Its certificate is not valid yet, by the gateway's clock.
+    CertificateNotYetValid = "certificate-not-yet-valid",
+    /// Its certificate is that of another host.
+    CertificateHost = "certificate-host",
+    /// Its certificate is signed by nobody who is trusted.
+    CertificateAuthority = "certificate-authority",
+    /// Its certificate is that of an authority itself.
+    CertificateSelfSigned = "certificate-self-signed",
     /// Something else than TLS came in the handshake.
     NotTls = "not-tls",
     /// TLS came where HTTP in cleartext was expected.
@@ -212,131 +224,6 @@ impl From<MalformedKind> for FaultKind {
                 Self::BadJson
             }
         }
-    }
-}
-
-impl FaultKind {
-    /// Whether a time limit ended the attempt.
-    pub const fn is_timeout(self) -> bool {
-        matches!(
-            self,
-            Self::ConnectTimeout
-                | Self::WriteTimeout
-                | Self::FirstByteTimeout
-                | Self::Stalled
-                | Self::TotalTimeout
-        )
-    }
-
-    /// Whether no connection could be made.
-    pub const fn is_of_connecting(self) -> bool {
-        matches!(
-            self,
-            Self::Dns
-                | Self::ConnectRefused
-                | Self::ConnectTimeout
-                | Self::ConnectFailed
-                | Self::Tls
-                | Self::NotTls
-        )
-    }
-
-    /// Whether the network to an upstream failed, or something in front of it, so that the same
-    /// call may succeed a moment later.
-    pub const fn is_transient(self) -> bool {
-        self.is_timeout()
-            || matches!(
-                self,
-                Self::ConnectRefused
-                    | Self::ConnectFailed
-                    | Self::WriteFailed
-                    | Self::Reset
-                    | Self::Truncated
-                    | Self::ServerError
-            )
-    }
-
-    /// Whether an answer came of which nothing can be made, or that the node itself had failed: the
-    /// next one may be good.
-    pub const fn is_broken_answer(self) -> bool {
-        matches!(
-            self,
-            Self::BadHttp | Self::BadJson | Self::WrongId | Self::BadResult | Self::InternalError
-        )
-    }
-
-    /// Whether a request that was sent and ended like this may have been carried out all the same. One
-    /// reported as without a connection may have been sent over an earlier one that broke.
-    pub const fn leaves_in_doubt(self) -> bool {
-        matches!(
-            self,
-            Self::Saturated
-                | Self::NoTime
-                | Self::NoDescriptors
-                | Self::Dns
-                | Self::ConnectRefused
-                | Self::ConnectTimeout
-                | Self::ConnectFailed
-                | Self::Tls
-                | Self::NotTls
-                | Self::SpeaksTls
-                | Self::WriteFailed
-                | Self::WriteTimeout
-                | Self::FirstByteTimeout
-                | Self::TotalTimeout
-                | Self::Reset
-                | Self::Truncated
-                | Self::BadHttp
-                | Self::BadJson
-                | Self::WrongId
-                | Self::BadResult
-                | Self::Stalled
-                | Self::TooLarge
-                | Self::UnexpectedAnswer
-                | Self::ServerError
-        )
-    }
-
-    /// Whether it concerns only the upstream or its provider, whatever the call was.
-    pub(super) const fn is_the_upstreams_own(self) -> bool {
-        matches!(
-            self,
-            Self::ServerError
-                | Self::UnexpectedStatus
-                | Self::RateLimited
-                | Self::CreditsExhausted
-                | Self::Unauthorized
-                | Self::Forbidden
-                | Self::Challenge
-                | Self::MethodDisabled
-                | Self::PolicyRefused
-                | Self::BodyTooLarge
-                | Self::NodeBehind
-                | Self::NodeUnhealthy
-        )
-    }
-
-    /// Whether a reply of this kind shows that the upstream did nothing with the call, so that even
-    /// a write may be sent to another. A broken connection, a gateway's 5xx or an internal error
-    /// leave that open.
-    pub const fn is_refusal(self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited
-                | Self::CreditsExhausted
-                | Self::Unauthorized
-                | Self::Forbidden
-                | Self::Challenge
-                | Self::MethodDisabled
-                | Self::PolicyRefused
-                | Self::BodyTooLarge
-                | Self::NoFaucet
-                | Self::MethodNotFound
-                | Self::BlockhashNotFound
-                | Self::NodeBehind
-                | Self::NodeUnhealthy
-                | Self::MinContextSlot
-        )
     }
 }
 

@@ -15,3 +15,4 @@ pub(super) mod resolve;
 pub(super) mod saturation;
 pub(super) mod socket;
 pub(super) mod timer;
+mod tls_fault;

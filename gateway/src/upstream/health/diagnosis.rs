@@ -122,6 +122,15 @@ pub(in crate::upstream) const fn cure(kind: FaultKind) -> &'static str {
         F::ConnectTimeout | F::ConnectFailed => {
             "is it running, and do all firewalls let the gateway through?"
         }
+        F::CertificateExpired => "renew its certificate; is the gateway's clock right?",
+        F::CertificateNotYetValid => "is the gateway's clock right? else it is the certificate",
+        F::CertificateHost => {
+            "is its host name right? `tls.sni` may name one that the certificate has"
+        }
+        F::CertificateAuthority => "name the authority that signed its certificate in `tls.ca`",
+        F::CertificateSelfSigned => {
+            "its certificate is an authority's own: issue it one that is no authority (CA:FALSE)"
+        }
         F::Tls => {
             "does its certificate match the `tls` settings, and does its port speak TLS at all?"
         }

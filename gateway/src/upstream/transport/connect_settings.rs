@@ -8,7 +8,6 @@ use std::sync::Arc;
 use pingora::ErrorType;
 use pingora::connectors::TransportConnector;
 use pingora::protocols::Stream;
-use rustls::InvalidMessage;
 use tokio::time::{Instant, Sleep};
 
 use crate::config;
@@ -18,6 +17,7 @@ use crate::upstream::transport::descriptors;
 use crate::upstream::transport::endpoint::Endpoint;
 use crate::upstream::transport::resolve::ResolvedAddresses;
 use crate::upstream::transport::timer::within;
+use crate::upstream::transport::tls_fault;
 
 /// What is needed to connect to an upstream. Changes with its settings; existing connections
 /// survive that.
@@ -112,18 +112,7 @@ fn kind(error: &pingora::Error) -> FaultKind {
         ErrorType::TLSHandshakeFailure
         | ErrorType::TLSWantX509Lookup
         | ErrorType::HandshakeError
-        | ErrorType::InvalidCert => tls_fault(&error.to_string()),
+        | ErrorType::InvalidCert => tls_fault::of(&error.to_string()),
         _ => FaultKind::ConnectFailed,
-    }
-}
-
-/// Why a handshake failed, by the text of the TLS library's error, of which Pingora keeps nothing
-/// else.
-fn tls_fault(text: &str) -> FaultKind {
-    let no_tls = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType).to_string();
-    if text.contains(&no_tls) {
-        FaultKind::NotTls
-    } else {
-        FaultKind::Tls
     }
 }
