@@ -20,8 +20,10 @@ mod next_port;
 mod once;
 mod otlp;
 mod proxy_log;
+mod refused_calls;
 mod reload;
 mod services;
+mod serving_change;
 mod serving_watch;
 mod signals;
 mod sockets;
@@ -166,8 +168,9 @@ fn assemble(
     let status = Arc::new(GatewayStatus::default());
     let certificates = Certificates::load(config, &bound.addresses, registry, Arc::clone(&status))?;
 
-    let mut server = server(config, &published);
     let (pipeline, prepared) = pipeline(config, registry)?;
+    let mut server = server(config);
+    server.add_service(serving_watch::service(&published, &pipeline));
     let rpc = rpc_app(&published, &pipeline, descriptors.clients(), registry)?;
     let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
@@ -234,10 +237,9 @@ fn rpc_app(
     })
 }
 
-fn server(config: &Config, published: &Arc<Published>) -> Server {
+fn server(config: &Config) -> Server {
     let mut server = Server::new_with_opt_and_conf(Opt::default(), server_conf(config));
     server.bootstrap();
-    server.add_service(serving_watch::service(published));
     server
 }
 

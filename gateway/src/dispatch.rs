@@ -14,6 +14,7 @@ mod blame;
 mod budget;
 mod delivered;
 mod jupiter;
+mod limited_calls;
 mod metrics;
 mod operation;
 mod request;
@@ -26,6 +27,7 @@ pub use attempt_summary::AttemptSummary;
 pub use budget::RetryBudget;
 pub use delivered::Delivered;
 pub use jupiter::{JupiterAnswer, JupiterCall, JupiterJudge, SingleAttempt, SingleResult};
+pub use limited_calls::LimitedCalls;
 pub use metrics::DispatchMetrics;
 pub use request::Dispatch;
 pub use rpc::{

@@ -1,4 +1,5 @@
-//! Logs once when no upstream can serve any more, and once when one can again.
+//! Logs once when no upstream can serve any more, and once when one can again; the same where calls
+//! are refused because all upstreams limit their rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use pingora::services::background::{BackgroundService, GenBackgroundService, bac
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::refused_calls::RefusedCalls;
+use super::serving_change::ServingChange;
+use crate::pipeline::Pipeline;
 use crate::snapshot::Published;
 use crate::upstream::Pool;
 
@@ -20,11 +24,21 @@ const LOOK: Duration = Duration::from_millis(500);
 const LOOKS: u32 = 3;
 
 /// Checks for as long as the gateway runs.
-pub(super) fn service(published: &Arc<Published>) -> GenBackgroundService<ServingWatch> {
-    background_service("watch", ServingWatch(Arc::clone(published)))
+pub(super) fn service(
+    published: &Arc<Published>,
+    pipeline: &Arc<Pipeline>,
+) -> GenBackgroundService<ServingWatch> {
+    let watch = ServingWatch {
+        published: Arc::clone(published),
+        pipeline: Arc::clone(pipeline),
+    };
+    background_service("watch", watch)
 }
 
-pub(super) struct ServingWatch(Arc<Published>);
+pub(super) struct ServingWatch {
+    published: Arc<Published>,
+    pipeline: Arc<Pipeline>,
+}
 
 #[async_trait]
 impl BackgroundService for ServingWatch {
@@ -32,12 +46,15 @@ impl BackgroundService for ServingWatch {
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut outage = Outage::default();
+        let mut limited = RefusedCalls::default();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = shutdown.changed() => return,
             }
-            let pool = &self.0.load().pool;
+            let pool = &self.published.load().pool;
+            let refused = self.pipeline.dispatch_state.rpc.limited_calls.count();
+            tell_limits(limited.look(refused, Instant::now()), pool);
             match outage.look(pool.can_serve(), Instant::now()) {
                 None => {}
                 Some(ServingChange::Begun) => tracing::error!(
@@ -52,19 +69,26 @@ impl BackgroundService for ServingWatch {
     }
 }
 
+fn tell_limits(change: Option<ServingChange>, pool: &Pool) {
+    match change {
+        None => {}
+        Some(ServingChange::Begun) => tracing::warn!(
+            upstreams = json(&states(pool)).as_slice(),
+            "calls are refused: every upstream limits their rate, or has no budget left"
+        ),
+        Some(ServingChange::Over(lasted)) => tracing::info!(
+            lasted_seconds = seconds(lasted),
+            "no calls are refused for the limits of upstreams any more"
+        ),
+    }
+}
+
 /// What each upstream lacks, for the log.
 fn states(pool: &Pool) -> Vec<serde_json::Value> {
     let upstreams = pool.status().upstreams.into_iter();
     upstreams
         .map(|one| json!({ "upstream": one.id, "state": one.state, "cause": one.cause, "cure": one.cure }))
         .collect()
-}
-
-/// A change worth logging.
-#[derive(Debug, PartialEq, Eq)]
-enum ServingChange {
-    Begun,
-    Over(Duration),
 }
 
 /// An outage: no upstream can serve.

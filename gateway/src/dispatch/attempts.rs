@@ -32,6 +32,7 @@ use super::blame::Accused;
 use super::delivered::Delivered;
 use super::operation::{Demands, Operation, PeerOf};
 use super::request::Dispatch;
+use crate::error::Rejection;
 use crate::solana::Capability;
 use crate::upstream::{AttemptLimits, Outlook, WireRequest};
 use crate::upstream::{Choices, ChosenPeer, Peer};
@@ -314,6 +315,12 @@ impl<'a, O: Operation> Attempts<'a, O> {
         settled.note_paused(self.candidates.paused(Instant::now()));
         let (delivered, speaker) =
             settled.into_delivered(&self.dispatch.operation, self.demands.idempotency);
+        if matches!(
+            delivered,
+            Delivered::Rejected(Rejection::RateLimited { .. })
+        ) {
+            self.dispatch.operation.is_limited();
+        }
         self.said_by(speaker);
         self.deliver(delivered)
     }

@@ -194,6 +194,9 @@ pub(super) trait Operation: Judge {
         }
     }
 
+    /// The caller is told that all upstreams limit the rate of its requests.
+    fn is_limited(&self) {}
+
     /// How useful a bad answer is to the client; `None` for one that does not concern it, such as a
     /// provider's complaint about the gateway's key.
     fn rank(&self, verdict: &Verdict) -> Option<AnswerRank> {

@@ -286,6 +286,10 @@ impl<'a> Operation for RpcCall<'a> {
         searches
     }
 
+    fn is_limited(&self) {
+        self.memory.limited_calls.note();
+    }
+
     /// If the method was strange, it is no more.
     fn is_served(&self, searched: bool) {
         if self.is_strange() {

@@ -7,12 +7,13 @@ use super::archive_budget::ArchiveBudget;
 use super::floor::Floors;
 use super::missing_history::MissingHistory;
 use super::unknown_methods::UnknownMethods;
-use crate::dispatch::DispatchMetrics;
+use crate::dispatch::{DispatchMetrics, LimitedCalls};
 
 /// Session floors, history that is nowhere, and methods that nobody knows, of the whole gateway.
 #[derive(Debug)]
 pub struct RpcMemory {
     pub floors: Floors,
+    pub limited_calls: LimitedCalls,
     pub(super) metrics: DispatchMetrics,
     pub(super) missing_history: MissingHistory,
     /// Limits questions to archives that find nothing.
@@ -31,6 +32,7 @@ impl RpcMemory {
     ) -> Self {
         Self {
             floors: Floors::new(floor_entries),
+            limited_calls: LimitedCalls::default(),
             metrics,
             missing_history: MissingHistory::default(),
             archives: ArchiveBudget::new(Instant::now()),

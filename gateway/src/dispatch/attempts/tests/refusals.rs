@@ -139,3 +139,22 @@ async fn a_page_with_the_upstreams_key_reaches_no_client() {
     assert_eq!(page.status, 404);
     assert_eq!(page.body, "The upstream answered HTTP 404 to this call.\n");
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_all_upstreams_limit_are_counted_and_no_others() {
+    let scene = Scene::new(&["own", "paid"]);
+    let limited = r#"{"jsonrpc":"2.0","error":{"code":429,"message":"Too many requests"},"id":1}"#;
+    let count = || scene.live.rpc.limited_calls.count();
+    script::set("own", Act::Say(0, 429, limited.to_owned()));
+    script::set("paid", good(0));
+    scene.balance(1).await;
+    assert_eq!(count(), 0, "another serves it");
+    script::set("paid", Act::Say(0, 429, limited.to_owned()));
+    scene.balance(2).await;
+    scene.balance(3).await;
+    assert_eq!(count(), 2);
+    script::set("paid", says(ODD));
+    sleep(Duration::from_secs(60)).await;
+    scene.balance(4).await;
+    assert_eq!(count(), 2);
+}
