@@ -25,8 +25,8 @@ pub(in crate::upstream) use refusals::{FIRST_PAUSE, RefusalKind, question};
 
 #[cfg(test)]
 mod tests;
-pub(in crate::upstream) use method_memory::{LONGEST_NAME, REFUSAL, is_unknown};
 use method_memory::MethodMemories;
+pub(in crate::upstream) use method_memory::{LONGEST_NAME, REFUSAL, is_unknown};
 
 /// If an upstream refuses this many methods and serves none, it is doubted as a whole.
 const MANY_METHODS: usize = 3;
