@@ -33,7 +33,8 @@ pub struct Limits {
     /// Maximum number of connections of one client address (of one /64 with IPv6). By default half
     /// of all.
     pub connections_per_address: Option<usize>,
-    /// Maximum bytes of answers not yet accepted by their clients, in all.
+    /// Maximum bytes of answers not yet accepted by their clients, in all. One client address may hold
+    /// as much as is free: alone half of it.
     pub unsent: usize,
     /// The same for one connection. One answer may always wait.
     pub unsent_per_connection: usize,

@@ -2,14 +2,12 @@
 //! piece.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use futures::poll;
 use tokio::time::timeout;
 
-use super::connections::ClientConnections;
 use super::session::{BodyFault, HttpSession};
 use crate::config::Limits;
 use crate::error::Rejection;
@@ -28,7 +26,6 @@ const ROOM: usize = 256 * 1024;
 pub(super) async fn read(
     session: &mut impl HttpSession,
     limits: &Limits,
-    connections: &Arc<ClientConnections>,
 ) -> Result<Bytes, BodyFault> {
     let declared = session.announced();
     if declared.is_some_and(|length| length > limits.max_body) {
@@ -36,7 +33,7 @@ pub(super) async fn read(
     }
     let collected = async {
         session.invite().await?;
-        collect(session, limits, declared, connections).await
+        collect(session, limits, declared).await
     };
     match timeout(limits.body_timeout, collected).await {
         Ok(body) => body,
@@ -54,9 +51,8 @@ async fn collect(
     session: &mut impl HttpSession,
     limits: &Limits,
     declared: Option<usize>,
-    connections: &Arc<ClientConnections>,
 ) -> Result<Bytes, BodyFault> {
-    let mut unfinished = connections.unfinished_body(limits.unfinished_bodies);
+    let mut unfinished = session.tracked().unfinished_body(limits.unfinished_bodies);
     let head = session.head_bytes();
     let Some(first) = ({
         let mut first = pin!(session.piece());

@@ -8,6 +8,7 @@ mod admitted;
 mod backlog;
 mod bodies;
 mod close_cause;
+mod held_bytes;
 mod keep_up;
 mod metrics;
 mod state;

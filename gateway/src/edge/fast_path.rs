@@ -300,8 +300,7 @@ impl<'a> FastConnection<'a> {
     async fn head(&mut self, limits: &Limits) -> Result<Result<Bytes, Rejection>, ConnectionCut> {
         let end = Instant::now() + limits.head_timeout;
         let mut seeker = HeadEndSeeker::default();
-        let connections = &self.tracked.connections;
-        let mut unfinished = connections.unfinished_body(limits.unfinished_bodies);
+        let mut unfinished = self.tracked.unfinished_body(limits.unfinished_bodies);
         let mut counted = 0;
         loop {
             if self.skip_line() {

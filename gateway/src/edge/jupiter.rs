@@ -44,7 +44,7 @@ impl RpcApp {
         self.metrics.called_by(consumer, &snapshot.config);
         let cost = api_path::cost(session.path(), consumer, snapshot)?;
         let limits = &snapshot.config.limits;
-        let body = body::read(session, limits, &self.connections).await?;
+        let body = body::read(session, limits).await?;
         if session.tracked().has_no_room(limits) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }

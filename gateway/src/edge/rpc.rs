@@ -182,7 +182,7 @@ impl RpcApp {
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
         let limits = &snapshot.config.limits;
-        let body = body::read(session, limits, &self.connections).await?;
+        let body = body::read(session, limits).await?;
         if session.tracked().has_no_room(limits) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
@@ -224,7 +224,7 @@ impl RpcApp {
         let cost = api_path::cost(session.path(), consumer, snapshot)?;
         let limits = &snapshot.config.limits;
         // It should have no body, and what it has must not be taken for the next request.
-        let body = body::read(session, limits, &self.connections).await?;
+        let body = body::read(session, limits).await?;
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let (pipeline, address) = (&self.pipeline, head.context.address);
         let admitted = pipeline.admit(snapshot, consumer, address, cost);

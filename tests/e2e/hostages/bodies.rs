@@ -24,7 +24,7 @@ async fn unfinished_bodies_are_bounded_in_all() {
             assert!(bytes <= 1.2 * 1024.0 * 1024.0, "{way:?}: {bytes}");
             assert!(lines.len() < 100, "{way:?}");
         }
-        assert!(lines.len() > 10, "{way:?}: {}", lines.len());
+        assert!(lines.len() > 6, "{way:?}: {}", lines.len());
         // A call that comes in one piece is not concerned.
         stage.serves().await;
         drop(lines);
@@ -48,7 +48,7 @@ async fn heads_that_wait_for_their_bodies_or_their_ends_are_bounded_with_them() 
             assert!(bytes <= 1.2 * 1024.0 * 1024.0, "{way:?}: {bytes}");
             assert!(lines.len() < 100, "{way:?}: nothing is refused");
         }
-        assert!(lines.len() > 5, "{way:?}: {}", lines.len());
+        assert!(lines.len() > 3, "{way:?}: {}", lines.len());
         stage.serves().await;
         drop(lines);
         stage.until(BODIES, &[], |bytes| bytes == 0.0).await;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::state::ConnectionState;
+use super::state::{ClientOrigin, ConnectionState};
 use super::table::BoundReached;
 use super::tracked::TrackedConnection;
 use super::{ClientConnections, HELD};
@@ -48,12 +48,12 @@ impl ClientConnections {
     ) -> Option<AdmittedConnection> {
         self.backlog.arrived();
         let bounds = self.bounds(limits);
-        let state = Arc::new(ConnectionState::new(address, self.now()));
+        let origin = address.map(ClientOrigin::of);
         let mut table = self.table.lock();
         self.metrics.limit(bounds.all);
-        if let Some(full) = table.full(&state, bounds) {
+        if let Some(full) = table.full(origin, bounds) {
             let (counter, among) = match full {
-                BoundReached::Address => (&self.trouble.crowded_address, state.origin),
+                BoundReached::Address => (&self.trouble.crowded_address, origin),
                 BoundReached::All => (&self.trouble.crowded, None),
             };
             counter.fetch_add(1, Ordering::Relaxed);
@@ -64,6 +64,8 @@ impl ClientConnections {
             }
             self.backlog.leaves();
         }
+        let state = ConnectionState::new(origin, table.held_for(origin), self.now());
+        let state = Arc::new(state);
         table.insert(Arc::clone(&state));
         self.metrics.open(table.len());
         let tracked = TrackedConnection::new(self, state, address);

@@ -1,15 +1,15 @@
-//! Bytes of requests that are still incomplete, in all: of their bodies, and of the heads that wait for
-//! them.
+//! Bytes of requests that are still incomplete: of their bodies, and of the heads that wait for them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::ClientConnections;
+use super::held_bytes;
+use super::tracked::TrackedConnection;
 
 /// Bytes of one request, counted until it is complete or given up.
 #[derive(Debug)]
 pub(in crate::edge) struct BodyBytes {
-    connections: Arc<ClientConnections>,
+    tracked: Arc<TrackedConnection>,
     bytes: usize,
     limit: usize,
 }
@@ -17,15 +17,14 @@ pub(in crate::edge) struct BodyBytes {
 impl BodyBytes {
     /// Counts more bytes; returns whether they fit.
     pub(in crate::edge) fn add(&mut self, bytes: usize) -> bool {
+        let connections = &self.tracked.connections;
+        let (own, all) = (&self.tracked.state.held.unfinished, &connections.bodies);
         self.bytes += bytes;
-        let before = self.connections.bodies.fetch_add(bytes, Ordering::Relaxed);
-        // A single one may always arrive.
-        let fits = before + bytes <= self.limit || before + bytes == self.bytes;
+        let fits = held_bytes::add(own, all, bytes, self.limit) == 0
+            // A single one may always arrive.
+            || all.load(Ordering::Acquire) == self.bytes;
         if !fits {
-            self.connections
-                .trouble
-                .bodies
-                .fetch_add(1, Ordering::Relaxed);
+            connections.trouble.bodies.fetch_add(1, Ordering::Relaxed);
         }
         fits
     }
@@ -33,17 +32,16 @@ impl BodyBytes {
 
 impl Drop for BodyBytes {
     fn drop(&mut self) {
-        self.connections
-            .bodies
-            .fetch_sub(self.bytes, Ordering::Relaxed);
+        let own = &self.tracked.state.held.unfinished;
+        held_bytes::remove(own, &self.tracked.connections.bodies, self.bytes);
     }
 }
 
-impl ClientConnections {
+impl TrackedConnection {
     /// Counts bytes of an incomplete request until they are released.
     pub(in crate::edge) fn unfinished_body(self: &Arc<Self>, limit: usize) -> BodyBytes {
         BodyBytes {
-            connections: Arc::clone(self),
+            tracked: Arc::clone(self),
             bytes: 0,
             limit,
         }

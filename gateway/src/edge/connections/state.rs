@@ -2,12 +2,14 @@
 //! what it holds, and whether it is to be closed.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use futures::task::AtomicWaker;
 
 use super::close_cause::CloseCause;
+use super::held_bytes::HeldBytes;
 use super::metrics::ConnectionMetrics;
 use crate::limit::caller_network;
 
@@ -32,6 +34,8 @@ impl ClientOrigin {
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     pub(super) origin: Option<ClientOrigin>,
+    /// What is held for all connections of the origin.
+    pub(super) held: Arc<HeldBytes>,
     /// Requests in progress, or [`GIVEN_UP`].
     serving: AtomicU32,
     /// When it last became idle.
@@ -50,9 +54,10 @@ pub(super) struct ConnectionState {
 
 impl ConnectionState {
     /// That of a connection which is idle since `now`.
-    pub(super) fn new(address: Option<IpAddr>, now: u64) -> Self {
+    pub(super) fn new(origin: Option<ClientOrigin>, held: Arc<HeldBytes>, now: u64) -> Self {
         Self {
-            origin: address.map(ClientOrigin::of),
+            origin,
+            held,
             serving: AtomicU32::new(0),
             waits_since: AtomicU64::new(now),
             unsent: AtomicUsize::new(0),

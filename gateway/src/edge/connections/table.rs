@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::close_cause::CloseCause;
+use super::held_bytes::HeldBytes;
 use super::metrics::ConnectionMetrics;
 use super::state::{ClientOrigin, ConnectionState};
 
@@ -42,7 +43,14 @@ impl BoundReached {
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTable {
     all: ConnectionSet,
-    by_origin: HashMap<ClientOrigin, ConnectionSet>,
+    by_origin: HashMap<ClientOrigin, OriginConnections>,
+}
+
+/// The connections of one origin.
+#[derive(Debug)]
+struct OriginConnections {
+    set: ConnectionSet,
+    held: Arc<HeldBytes>,
 }
 
 fn key(state: &Arc<ConnectionState>) -> usize {
@@ -61,8 +69,12 @@ impl ConnectionTable {
     pub(super) fn insert(&mut self, state: Arc<ConnectionState>) {
         let key = key(&state);
         if let Some(origin) = state.origin {
-            let own = self.by_origin.entry(origin).or_default();
-            own.insert(key, Arc::clone(&state));
+            let own = self.by_origin.entry(origin);
+            let own = own.or_insert_with(|| OriginConnections {
+                set: ConnectionSet::default(),
+                held: Arc::clone(&state.held),
+            });
+            own.set.insert(key, Arc::clone(&state));
         }
         self.all.insert(key, state);
     }
@@ -73,21 +85,27 @@ impl ConnectionTable {
         if let Some(origin) = state.origin
             && let Some(own) = self.by_origin.get_mut(&origin)
         {
-            own.swap_remove(&key);
-            if own.is_empty() {
+            own.set.swap_remove(&key);
+            if own.set.is_empty() {
                 self.by_origin.remove(&origin);
             }
         }
     }
 
-    /// Which bound one more connection would break.
+    /// What is held for an origin: shared by its connections.
+    pub(super) fn held_for(&self, origin: Option<ClientOrigin>) -> Arc<HeldBytes> {
+        let own = origin.and_then(|origin| self.by_origin.get(&origin));
+        own.map(|own| Arc::clone(&own.held)).unwrap_or_default()
+    }
+
+    /// Which bound one more connection of this origin would break.
     pub(super) fn full(
         &self,
-        next: &ConnectionState,
+        origin: Option<ClientOrigin>,
         bounds: ClientConnectionBounds,
     ) -> Option<BoundReached> {
-        let own = next.origin.and_then(|origin| self.by_origin.get(&origin));
-        if own.is_some_and(|own| own.len() >= bounds.per_address) {
+        let own = origin.and_then(|origin| self.by_origin.get(&origin));
+        if own.is_some_and(|own| own.set.len() >= bounds.per_address) {
             Some(BoundReached::Address)
         } else {
             (self.all.len() >= bounds.all).then_some(BoundReached::All)
@@ -130,7 +148,7 @@ impl ConnectionTable {
         since: impl Fn(&ConnectionState) -> Option<u64>,
     ) -> Option<Arc<ConnectionState>> {
         let among = match origin {
-            Some(origin) => self.by_origin.get(&origin)?,
+            Some(origin) => &self.by_origin.get(&origin)?.set,
             None => &self.all,
         };
         let start = fastrand::usize(..among.len().max(1));

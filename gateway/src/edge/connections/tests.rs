@@ -230,17 +230,43 @@ async fn a_request_that_nobody_has_read_yet_is_served_before_its_connection_ends
     assert!(served);
 }
 
-#[test]
-fn bodies_give_back_what_they_counted() {
-    let connections = connections();
-    let mut alone = connections.unfinished_body(100);
+#[tokio::test(start_paused = true)]
+async fn bodies_give_back_what_they_counted() {
+    let (connections, limits) = (connections(), limits(9, 9));
+    let client = connections.admit(Some(address(1)), &limits).unwrap();
+    let mut alone = client.unfinished_body(100);
     assert!(alone.add(150), "one may always arrive");
-    let mut other = connections.unfinished_body(100);
+    let mut other = client.unfinished_body(100);
     assert!(!other.add(1));
     drop((alone, other));
-    let mut first = connections.unfinished_body(100);
-    let mut second = connections.unfinished_body(100);
-    assert!(first.add(50) && second.add(50) && !first.add(1));
+    let mut first = client.unfinished_body(100);
+    let mut second = client.unfinished_body(100);
+    assert!(first.add(40) && second.add(20) && !first.add(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_much_as_an_address_may_hold_is_left_for_others() {
+    let (connections, limits) = (connections(), limits(99, 9));
+    let (mut clients, mut held) = (Vec::new(), Vec::new());
+    for (last, most) in [(1, 500), (2, 250), (3, 125)] {
+        let mut taken = 0;
+        for _ in 0..3 {
+            let client = connections.admit(Some(address(last)), &limits).unwrap();
+            for _ in 0..10 {
+                if let Ok(charge) = client.charge(25, &limits) {
+                    taken += 25;
+                    held.push(charge);
+                }
+            }
+            let mut body = client.unfinished_body(1000);
+            assert!(
+                body.add(25),
+                "unfinished requests have a limit of their own"
+            );
+            clients.push(client);
+        }
+        assert_eq!(taken, most, "{last}");
+    }
 }
 
 #[test]

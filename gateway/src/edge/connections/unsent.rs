@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::close_cause::CloseCause;
+use super::held_bytes;
+use super::state::ClientOrigin;
 use super::tracked::TrackedConnection;
 use super::{ClientConnections, SLOW};
 use crate::config::Limits;
@@ -34,7 +36,7 @@ impl Drop for UnsentBytes {
         let TrackedConnection {
             connections, state, ..
         } = &*self.tracked;
-        connections.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+        held_bytes::remove(&state.held.unsent, &connections.unsent, self.bytes);
         let before = state.unsent.fetch_sub(self.bytes, Ordering::AcqRel);
         if before > self.bytes {
             self.taken();
@@ -43,8 +45,8 @@ impl Drop for UnsentBytes {
 }
 
 impl TrackedConnection {
-    /// Counts bytes as waiting. If they exceed the total limit, the connections with the most bytes
-    /// waiting for longest are closed.
+    /// Counts bytes as waiting. If they are too many, connections with the most bytes waiting for
+    /// longest are closed: those of all where all hold too much, otherwise those of the same origin.
     pub(in crate::edge) fn charge(
         self: &Arc<Self>,
         bytes: usize,
@@ -52,7 +54,8 @@ impl TrackedConnection {
     ) -> Result<UnsentBytes, NoRoom> {
         let connections = &self.connections;
         let before = self.state.unsent.fetch_add(bytes, Ordering::AcqRel);
-        let all = connections.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let own = &self.state.held.unsent;
+        let excess = held_bytes::add(own, &connections.unsent, bytes, limits.unsent);
         let charge = UnsentBytes {
             tracked: Arc::clone(self),
             bytes,
@@ -61,8 +64,10 @@ impl TrackedConnection {
             charge.taken();
         }
         let too_much_here = before > 0 && before + bytes > limits.unsent_per_connection;
-        let too_much = all > limits.unsent && all > before + bytes;
-        if too_much_here || (too_much && !connections.cut_slowest(all - limits.unsent)) {
+        let all = connections.unsent.load(Ordering::Acquire);
+        let too_much = excess > 0 && all > before + bytes;
+        let among = self.state.origin.filter(|_| all <= limits.unsent);
+        if too_much_here || (too_much && !connections.cut_slowest(among, excess)) {
             connections.trouble.unsent.fetch_add(1, Ordering::Relaxed);
             return Err(NoRoom);
         }
@@ -76,14 +81,15 @@ impl TrackedConnection {
 }
 
 impl ClientConnections {
-    /// Closes slow connections until this many bytes are free, or will be once they have ended;
-    /// returns whether there were enough.
-    fn cut_slowest(&self, needed: usize) -> bool {
+    /// Closes slow connections, of one origin or of all, until this many bytes are free, or will be once
+    /// they have ended; returns whether there were enough.
+    fn cut_slowest(&self, among: Option<ClientOrigin>, needed: usize) -> bool {
         let now = self.now();
         let slow = u64::try_from(SLOW.as_millis()).unwrap_or(u64::MAX);
         let table = self.table.lock();
         let mut slowest: Vec<_> = table
             .iter()
+            .filter(|state| among.is_none_or(|origin| state.origin == Some(origin)))
             .filter_map(|state| {
                 let stalled = now.saturating_sub(state.stalled_since()?);
                 let bytes = state.unsent.load(Ordering::Acquire);
