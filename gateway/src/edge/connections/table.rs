@@ -132,7 +132,7 @@ impl ConnectionTable {
                 return true;
             }
         }
-        let is_held = |state: &ConnectionState| state.held_since().filter(|since| *since <= held);
+        let is_held = |state: &ConnectionState| state.held_since().filter(|since| *since < held);
         let Some(longest) = self.longest(origin, is_held) else {
             return false;
         };
