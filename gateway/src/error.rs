@@ -292,6 +292,9 @@ impl Rejection {
     /// The body for a caller of Jupiter's API, with its content type. Jupiter says `error` for an
     /// invalid request, and `code` and `message` for other refusals.
     pub fn api_body(&self) -> (Bytes, &'static str) {
+        if let Self::Refused(page) = self {
+            return (page.body.clone(), page.content_type);
+        }
         let text = self.to_string();
         let body = match self {
             Self::Ids(_) => json!({ "error": text }),

@@ -5,6 +5,7 @@ mod budgets;
 mod failover;
 mod faults;
 mod hostile;
+mod innocent;
 mod optimizer;
 mod oracle;
 mod quotes;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use perijove_core::Slot;
 
 pub use judge::{JupiterAnswer, JupiterJudge};
 pub use single::{SingleAttempt, SingleResult};
@@ -77,8 +78,16 @@ impl Judge for JupiterCall<'_> {
         self.judge.hold_against(upstream, kind);
     }
 
-    fn never_answered(&self, witness: &ApiFailureReporter) {
-        self.judge.never_answered(witness);
+    fn defeated(&self, upstream: &ApiUpstream) {
+        self.judge.defeated(upstream);
+    }
+
+    fn failed_late(&self, upstream: &ApiUpstream, verdict: &Verdict) {
+        self.judge.failed_late(upstream, verdict);
+    }
+
+    fn never_answered(&self, witness: &ApiFailureReporter, served: bool) {
+        self.judge.never_answered(witness, served);
     }
 }
 
@@ -117,11 +126,8 @@ impl<'a> Operation for JupiterCall<'a> {
     }
 
     fn request(&self, to: &ApiUpstream) -> ApiRequest {
-        let settings = to.settings();
-        // Where the operator's own key is sent, nothing of the caller's is.
-        let taken = settings.key.as_ref().map(|_| &*settings.key_header);
         let fields = self.fields.iter();
-        let fields = fields.filter(|(name, _)| taken != Some(*name)).cloned();
+        let fields = fields.filter(|(name, _)| to.passes_on(name)).cloned();
         ApiRequest {
             method: self.method.clone(),
             // Whoever does not serve this part of the API is not among the choices.
@@ -154,14 +160,18 @@ impl<'a> Operation for JupiterCall<'a> {
             NoAnswer::KeyRefused => Rejection::ApiKeyRefused,
             NoAnswer::Nobody => self.nobody(),
             NoAnswer::Saturated => unavailable("all connections to its upstreams are in use"),
-            NoAnswer::Failed(FaultKind::UnexpectedAnswer | FaultKind::WrongQuote) => {
-                unavailable("the upstream did not return a valid answer")
-            }
+            NoAnswer::Failed(
+                FaultKind::UnexpectedAnswer | FaultKind::UnexpectedStatus | FaultKind::WrongQuote,
+            ) => unavailable("the upstream did not return a valid answer"),
             NoAnswer::Failed(kind) if kind.is_timeout() || kind == FaultKind::NoTime => {
                 unavailable("no answer in time")
             }
             NoAnswer::Failed(_) => unavailable("no answer"),
         }
+    }
+
+    fn accuses(&self, verdict: &Verdict, _reached: Option<Slot>) -> bool {
+        is_accused(verdict)
     }
 
     /// An old quote is better than none, then a reason why there is none. The text of a server that
@@ -174,6 +184,11 @@ impl<'a> Operation for JupiterCall<'a> {
                 Some(AnswerRank::Old(newness))
             }
             (FaultKind::NoRoute, _) => Some(AnswerRank::OfClient),
+            // Of a part that is passed through: the caller's own business ([`JupiterJudge`]).
+            (
+                FaultKind::Unauthorized | FaultKind::Forbidden | FaultKind::Challenge,
+                Penalty::None,
+            ) => Some(AnswerRank::OfClient),
             (FaultKind::ServerError, _) if self.judge.class.repeatable => {
                 Some(AnswerRank::BelowRateLimit)
             }
@@ -181,6 +196,12 @@ impl<'a> Operation for JupiterCall<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether it counts against an upstream that another serves the request.
+fn is_accused(verdict: &Verdict) -> bool {
+    matches!(verdict.penalty, Penalty::Failure | Penalty::Refusal)
+        || matches!(verdict.kind, FaultKind::Unauthorized | FaultKind::Challenge)
 }
 
 fn unavailable(reason: &'static str) -> Rejection {

@@ -109,8 +109,17 @@ pub(super) trait Judge: Sync {
     /// Holds against an upstream that it did not serve what another served.
     fn hold_against(&self, upstream: &PeerOf<Self>, kind: FaultKind);
 
-    /// Holds against an upstream that it never answered.
-    fn never_answered(&self, witness: &WitnessOf<Self>);
+    /// Holds against an upstream that another was quicker while it was stuck.
+    fn defeated(&self, upstream: &PeerOf<Self>) {
+        self.hold_against(upstream, FaultKind::FirstByteTimeout);
+    }
+
+    /// An attempt that nobody waits for any more has failed, after another upstream had served the
+    /// request.
+    fn failed_late(&self, _upstream: &PeerOf<Self>, _verdict: &Verdict) {}
+
+    /// Holds against an upstream that it never answered. `served`: another has served the request.
+    fn never_answered(&self, witness: &WitnessOf<Self>, served: bool);
 }
 
 /// One request to upstreams, answered by the first good answer. What has a default is for operations

@@ -151,7 +151,7 @@ impl<J: AsRpcJudge + Sync> Judge for J {
         self.as_judge().hold_against(upstream, kind);
     }
 
-    fn never_answered(&self, witness: &FailureReporter) {
+    fn never_answered(&self, witness: &FailureReporter, _served: bool) {
         self.as_judge().never_answered(witness);
     }
 }

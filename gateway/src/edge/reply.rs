@@ -186,7 +186,10 @@ pub(super) async fn refuse(
         ..ReplyHead::new(rejection.status(), refusal.content_type, head)
     };
     let mut body = BodyPieces::from_iter([refusal.body.clone()]);
-    add_newline(&mut body);
+    // What an upstream has answered stays as it is.
+    if rejection.page().is_none() {
+        add_newline(&mut body);
+    }
     let sent = body.iter().map(Bytes::len).sum();
     wire.whole(&lines, body).await?;
     Ok(sent)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 pub struct RefusedPage {
     pub status: u16,
     pub content_type: &'static str,
-    /// Its beginning, at most 512 bytes.
+    /// Of an RPC node its beginning, at most 512 bytes.
     pub body: Bytes,
 }
 

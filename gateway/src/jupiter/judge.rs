@@ -50,6 +50,8 @@ pub enum ApiFault {
     ServerError,
     /// Not the kind of answer that this product has.
     Unexpected,
+    /// A status of 400 to 499 with a page, or without any reason: of a server in front of the upstream.
+    Page,
     /// A quote or an order for another pair, amount or mode than it was asked for.
     WrongQuote,
     /// The upstream finds no route; another may know other markets.
@@ -68,18 +70,16 @@ impl ApiFault {
             Self::Firewall => "firewall",
             Self::ServerError => "server_error",
             Self::Unexpected => "unexpected_answer",
+            Self::Page => "unexpected_status",
             Self::WrongQuote => "wrong_quote",
             Self::NoRoute => "no_route",
             Self::Lagging => "lagging",
         }
     }
 
-    /// Whether it counts against the upstream's health.
-    pub const fn is_failure(self) -> bool {
-        matches!(
-            self,
-            Self::ServerError | Self::Unexpected | Self::WrongQuote
-        )
+    /// Whether it may be that the gateway's key is refused, or its address, whatever is asked for.
+    pub const fn is_about_the_key(self) -> bool {
+        matches!(self, Self::Unauthorized | Self::Firewall)
     }
 
     /// Whether the request was certainly not executed.
@@ -108,12 +108,14 @@ pub fn judge(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<ApiFault> {
         }
         500.. => Some(ApiFault::ServerError),
         _ if seen.product == Product::Other => None,
-        200 | 404 | 405 => (!seen.is_answer()).then_some(ApiFault::Unexpected),
+        200 | 404 | 405 if seen.is_answer() => None,
+        404 | 405 => Some(seen.page()),
         // About how the request came there, not about what it asks.
         408 | 421 | 425 if seen.product != Product::Execute => Some(ApiFault::Unexpected),
         400 if seen.product == Product::Quote && is_no_route(seen.body) => Some(ApiFault::NoRoute),
         // The reason may be plain text.
         400..500 if !seen.is_blank() && !begins_as_page(seen.body) => None,
+        400..500 => Some(seen.page()),
         // Redirects lead past the gateway, and the rest is part of an answer, or none.
         _ => Some(ApiFault::Unexpected),
     }
@@ -130,6 +132,15 @@ impl JudgedAnswer<'_> {
         };
         let parses = || serde_json::from_slice::<IgnoredAny>(self.body).is_ok();
         begins && (!self.is_whole || parses())
+    }
+
+    /// A page, in place of an answer. What stands in front of it does not know whether an execution was
+    /// carried out.
+    fn page(&self) -> ApiFault {
+        match self.product {
+            Product::Execute => ApiFault::Unexpected,
+            _ => ApiFault::Page,
+        }
     }
 
     fn is_blank(&self) -> bool {
@@ -217,7 +228,9 @@ mod tests {
                 r#"{"error":"x","errorCode":"COULD_NOT_FIND_ANY_ROUTE"}"#,
                 None,
             ),
-            (Quote, 404, "404 page not found", Some(Unexpected)),
+            (Quote, 404, "404 page not found", Some(Page)),
+            (Quote, 414, "<html>414 nginx", Some(Page)),
+            (Tokens, 404, "<html>404 nginx", Some(Page)),
             (Other, 404, "404 page not found", None),
             (Swap, 401, r#"{"code":401}"#, Some(Unauthorized)),
             (
@@ -253,9 +266,11 @@ mod tests {
             (Other, 304, "", None),
             (Other, 206, "x", None),
             // Whose fault it is has to be said.
-            (Quote, 400, "", Some(Unexpected)),
-            (Quote, 400, "<html>400 nginx", Some(Unexpected)),
-            (Swap, 413, "<html>413 nginx", Some(Unexpected)),
+            (Quote, 400, "", Some(Page)),
+            (Execute, 404, "<html>", Some(Unexpected)),
+            (Execute, 400, "", Some(Unexpected)),
+            (Quote, 400, "<html>400 nginx", Some(Page)),
+            (Swap, 413, "<html>413 nginx", Some(Page)),
             (Order, 408, "\r\n", Some(Unexpected)),
             (Quote, 402, r#"{"error":"x"}"#, Some(Forbidden)),
             (Execute, 407, "", Some(Forbidden)),

@@ -11,6 +11,7 @@ mod canary;
 mod canary_fault;
 mod candidate;
 mod choices;
+mod doubt;
 mod fitness;
 mod holds;
 mod metrics;
@@ -161,6 +162,12 @@ impl ApiUpstream {
     /// Charges for a request that is sent in any case.
     fn charge(&self, product: Product, now: Instant) {
         self.organisation.charge(product, now);
+    }
+
+    /// Whether a field of the caller's goes there: where the operator's own key is sent, nothing of the
+    /// caller's is.
+    pub fn passes_on(&self, field: &str) -> bool {
+        self.settings.key.is_none() || self.settings.key_header != field
     }
 
     /// Whether nothing speaks against asking it.

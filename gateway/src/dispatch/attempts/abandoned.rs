@@ -11,7 +11,6 @@ use crate::dispatch::attempt::{FinishedAttempt, RunningAttempt};
 use crate::dispatch::attempt_record::UNANSWERED;
 use crate::dispatch::operation::{Judge, JudgedAttempt, Operation};
 use crate::dispatch::request::Dispatch;
-use crate::solana::FaultKind;
 use crate::upstream::{AttemptWitness, ChosenPeer};
 
 /// A request that is still unanswered this long after another upstream has answered it will not be.
@@ -30,11 +29,12 @@ fn defeat_after(stuck: Duration, won: Option<Duration>) -> Option<Duration> {
 }
 
 /// Lets an attempt finish; counts a defeat against its upstream once it is unanswered for `stuck`
-/// since its start, and a timeout at the limit. Scans are not timed against others.
+/// since its start, and a timeout at the limit. Scans are not timed against others. `served`: another
+/// has served the request.
 fn leave_behind<O: Operation>(
     attempt: RunningAttempt<O::Request, O::Chosen>,
     dispatch: &Dispatch<'_, O>,
-    heavy: bool,
+    (heavy, served): (bool, bool),
     stuck: Option<Duration>,
 ) {
     let now = Instant::now();
@@ -45,6 +45,7 @@ fn leave_behind<O: Operation>(
             .map(|stuck| attempt.started + stuck),
         until: now + if heavy { HEAVY_LIMIT } else { LIMIT },
         quantile: dispatch.settings.hedge.quantile,
+        served,
         attempt,
     };
     if loser.stuck_at.is_some_and(|stuck_at| stuck_at <= now) {
@@ -60,10 +61,11 @@ impl<O: Operation> Attempts<'_, O> {
             return;
         }
         let stuck = defeat_after(self.patience().stuck, self.answered_in());
+        let kind = (self.demands.heavy, self.summary.won.is_some());
         for loser in self.running.drain(..) {
             let (upstream, took) = (loser.witness.peer(), loser.started.elapsed());
             self.summary.tried(loser.number, upstream, UNANSWERED, took);
-            leave_behind(loser, self.dispatch, self.demands.heavy, stuck);
+            leave_behind(loser, self.dispatch, kind, stuck);
         }
     }
 
@@ -83,6 +85,8 @@ struct AbandonedAttempt<J: Judge> {
     stuck_at: Option<Instant>,
     until: Instant,
     quantile: f64,
+    /// Another upstream has served the request.
+    served: bool,
 }
 
 impl<J: Judge> AbandonedAttempt<J> {
@@ -91,9 +95,7 @@ impl<J: Judge> AbandonedAttempt<J> {
         if !self.attempt.witness.is_written() {
             return;
         }
-        let upstream = self.attempt.witness.peer();
-        self.judge
-            .hold_against(upstream, FaultKind::FirstByteTimeout);
+        self.judge.defeated(self.attempt.witness.peer());
     }
 
     async fn run(mut self) {
@@ -118,16 +120,23 @@ impl<J: Judge> AbandonedAttempt<J> {
         let status = attempted.reply.as_ref().ok().map(|reply| reply.status);
         let judged = self.judge.judge(&mut candidate, attempted.reply);
         judged.note(&attempted.span, status);
-        if let JudgedAttempt::Good { latency, .. } = judged {
-            self.judge
-                .observe_latency(candidate.peer(), latency, self.quantile);
+        match judged {
+            JudgedAttempt::Good { latency, .. } => {
+                self.judge
+                    .observe_latency(candidate.peer(), latency, self.quantile);
+            }
+            JudgedAttempt::Bad { verdict, .. } if self.served => {
+                self.judge.failed_late(candidate.peer(), &verdict);
+            }
+            JudgedAttempt::Bad { .. } => {}
         }
     }
 
     /// An attempt that still waits for a connection is not a failure of the upstream.
     fn never_finished(self) {
         if self.attempt.witness.is_written() {
-            self.judge.never_answered(&self.attempt.witness);
+            self.judge
+                .never_answered(&self.attempt.witness, self.served);
         }
     }
 }

@@ -1,5 +1,10 @@
 //! What an answer of Jupiter's API means to its attempts, and what its upstream is told of it.
 //!
+//! Whose fault a bad answer is, is known by comparison: what another upstream then serves is held against
+//! the one that did not, and what all refuse or fail alike is the request's, so that no caller takes
+//! upstreams away from others. Nor is a key in doubt for what one caller's request brings about: the
+//! canary decides.
+//!
 //! Not here: how the meaning of an answer is found ([`crate::jupiter`]), and what follows from it (the
 //! [attempts](crate::dispatch::attempts)).
 
@@ -11,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::cache::PoolTrades;
 use crate::dispatch::operation::{Judge, JudgedAttempt};
+use crate::error::{RefusedPage, TEXT};
 use crate::jupiter::{ApiFault, AskedSwap, Product, QuoteFacts, RequestClass};
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::{
@@ -33,6 +39,9 @@ pub struct JupiterAnswer {
 pub struct JupiterJudge {
     pub product: Product,
     pub class: RequestClass,
+    /// A token of the caller's goes with it. It is shown to one upstream only, whose 401 or 403 is the
+    /// caller's.
+    pub token: bool,
     /// What a quote or an order has to be for.
     pub asked: Option<AskedSwap>,
     /// The nodes by which the age of a quote is measured.
@@ -57,7 +66,11 @@ impl Judge for JupiterJudge {
         let now = Instant::now();
         let reply = match reply {
             Err(fault) => {
-                candidate.broken(fault.kind, now);
+                candidate.broken(fault.kind, fault.bytes_sent, now);
+                if fault.bytes_sent && !self.class.repeatable {
+                    // Nobody else is asked, and so nothing is known of it.
+                    candidate.upstream().look_soon();
+                }
                 return JudgedAttempt::Bad {
                     verdict: self.broken(fault),
                     answer: None,
@@ -80,14 +93,20 @@ impl Judge for JupiterJudge {
             };
         };
         candidate.bad(fault, now);
+        let upstream = candidate.upstream();
+        let callers = self.is_the_callers(fault);
+        if fault.is_about_the_key() && !callers {
+            upstream.doubt(self.product, fault, now);
+        }
+        let shown = self.token && upstream.passes_on("authorization");
         JudgedAttempt::Bad {
-            verdict: self.verdict(fault, facts.as_ref()),
+            page: page_of(fault, &reply),
+            verdict: self.verdict(fault, facts.as_ref(), shown),
             answer: Some(JupiterAnswer {
                 reply,
                 facts,
-                fault: Some(fault),
+                fault: (!callers).then_some(fault),
             }),
-            page: None,
         }
     }
 
@@ -95,11 +114,26 @@ impl Judge for JupiterJudge {
         upstream.observe_latency(self.product, latency, quantile);
     }
 
-    /// What one of them refuses says nothing about its other answers.
-    fn hold_against(&self, _upstream: &ApiUpstream, _kind: FaultKind) {}
+    fn hold_against(&self, upstream: &ApiUpstream, kind: FaultKind) {
+        let now = Instant::now();
+        match kind {
+            FaultKind::Unauthorized => upstream.doubt(self.product, ApiFault::Unauthorized, now),
+            FaultKind::Challenge => upstream.doubt(self.product, ApiFault::Firewall, now),
+            _ => upstream.failed_alone(now),
+        }
+    }
 
-    fn never_answered(&self, witness: &ApiFailureReporter) {
-        witness.never_answered(Instant::now());
+    /// It may be slow only at this.
+    fn defeated(&self, _upstream: &ApiUpstream) {}
+
+    fn failed_late(&self, upstream: &ApiUpstream, verdict: &Verdict) {
+        if super::is_accused(verdict) {
+            self.hold_against(upstream, verdict.kind);
+        }
+    }
+
+    fn never_answered(&self, witness: &ApiFailureReporter, served: bool) {
+        witness.never_answered(served, Instant::now());
     }
 }
 
@@ -193,10 +227,28 @@ impl JupiterJudge {
         }
     }
 
-    fn verdict(&self, fault: ApiFault, facts: Option<&QuoteFacts>) -> Verdict {
-        let key_refused = Penalty::KeyRefused {
-            scope: Scope::Upstream,
-            at_least: Duration::ZERO,
+    /// Whether an answer with this fault is for the caller, as it came: parts of the API that are passed
+    /// through may ask for a token of the caller's.
+    fn is_the_callers(&self, fault: ApiFault) -> bool {
+        let refused = fault.is_about_the_key() || fault == ApiFault::Forbidden;
+        refused && self.product == Product::Other
+    }
+
+    /// `shown`: the upstream was shown a token of the caller's.
+    fn verdict(&self, fault: ApiFault, facts: Option<&QuoteFacts>, shown: bool) -> Verdict {
+        let callers = self.is_the_callers(fault);
+        let key_refused = if callers {
+            Penalty::None
+        } else {
+            Penalty::KeyRefused {
+                scope: Scope::Upstream,
+                at_least: Duration::ZERO,
+            }
+        };
+        let refusing = if callers {
+            Blame::Client
+        } else {
+            Blame::Upstream
         };
         let (kind, blame, penalty) = match fault {
             ApiFault::RateLimited(at_least) => (
@@ -208,14 +260,19 @@ impl JupiterJudge {
                     credits: false,
                 },
             ),
-            ApiFault::Unauthorized => (FaultKind::Unauthorized, Blame::Upstream, key_refused),
-            ApiFault::Forbidden => (FaultKind::Forbidden, Blame::Upstream, key_refused),
-            ApiFault::Firewall => (FaultKind::Challenge, Blame::Upstream, key_refused),
+            ApiFault::Unauthorized => (FaultKind::Unauthorized, refusing, key_refused),
+            ApiFault::Forbidden => (FaultKind::Forbidden, refusing, key_refused),
+            ApiFault::Firewall => (FaultKind::Challenge, refusing, key_refused),
             ApiFault::ServerError => (FaultKind::ServerError, Blame::Upstream, Penalty::Failure),
             ApiFault::Unexpected => (
                 FaultKind::UnexpectedAnswer,
                 Blame::Upstream,
                 Penalty::Failure,
+            ),
+            ApiFault::Page => (
+                FaultKind::UnexpectedStatus,
+                Blame::Upstream,
+                Penalty::Refusal,
             ),
             ApiFault::WrongQuote => (FaultKind::WrongQuote, Blame::Upstream, Penalty::Failure),
             ApiFault::NoRoute => (FaultKind::NoRoute, Blame::Client, Penalty::None),
@@ -230,8 +287,25 @@ impl JupiterJudge {
         Verdict {
             kind,
             blame,
-            retry: self.elsewhere_if(fault.is_refusal()),
+            retry: if shown {
+                Retry::Final
+            } else {
+                self.elsewhere_if(fault.is_refusal())
+            },
             penalty,
         }
     }
+}
+
+/// What the caller gets if all upstreams refuse with a page.
+fn page_of(fault: ApiFault, reply: &ReplyTo<ApiRequest>) -> Option<RefusedPage> {
+    let body = match &reply.body {
+        ReplyBody::Complete(body) => body,
+        ReplyBody::Streaming { head, .. } => head,
+    };
+    (fault == ApiFault::Page).then(|| RefusedPage {
+        status: reply.status,
+        content_type: reply.hints.content_type.unwrap_or(TEXT),
+        body: body.clone(),
+    })
 }

@@ -26,6 +26,7 @@ struct Scene {
     live: DispatchState,
     trades: Arc<PoolTrades>,
     asked: Option<AskedSwap>,
+    token: bool,
 }
 
 impl Scene {
@@ -46,6 +47,7 @@ impl Scene {
             live: DispatchState::new(metrics, 16, UnixClock::new(|| 0)),
             trades: Arc::new(PoolTrades::new(trades)),
             asked: None,
+            token: false,
         }
     }
 
@@ -69,6 +71,7 @@ impl Scene {
                 judge: JupiterJudge {
                     product: route.product,
                     class: RequestClass::of(method, &route),
+                    token: self.token,
                     asked: self.asked,
                     nodes: Arc::clone(&self.nodes),
                     trades: Arc::clone(&self.trades),
@@ -187,6 +190,10 @@ async fn of_answers_that_nobody_wants_the_most_useful_is_delivered() {
         // When to come again says more than the text of a server that failed.
         ((502, "down"), (429, "{}"), "rate_limited".to_owned()),
         ((200, "<html>"), (401, "{}"), "unavailable".to_owned()),
+        // A page only where all say the same.
+        ((404, "<a>"), (404, "<b>"), "refused_in_http".to_owned()),
+        ((404, "<a>"), (200, "<b>"), "unavailable".to_owned()),
+        ((404, "<a>"), (429, "{}"), "rate_limited".to_owned()),
     ] {
         let scene = Scene::new();
         script::set("own", says(own.0, own.1));
@@ -260,6 +267,7 @@ async fn what_the_gateway_does_not_know_is_sent_once_whatever_its_verb() {
         (Act::Hang, "outcome_unknown"),
         // It was refused, so nothing was done.
         (says(401, "{}"), "hosted 200 {}"),
+        (says(429, "{}"), "hosted 200 {}"),
     ] {
         let scene = Scene::new();
         script::set("own", act.clone());
@@ -270,5 +278,105 @@ async fn what_the_gateway_does_not_know_is_sent_once_whatever_its_verb() {
         let twice = said.starts_with("hosted");
         let expected = if twice { "own@0 hosted@0" } else { "own@0" };
         assert_eq!(asked, expected, "{act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_told_what_its_own_token_or_the_lack_of_it_is_worth() {
+    let refusals = [
+        (401, r#"{"error":"Unauthorized"}"#),
+        (401, ""),
+        (403, r#"{"error":"Forbidden"}"#),
+        (403, "<html>"),
+    ];
+    for (status, body) in refusals {
+        for (method, path) in [
+            (Method::GET, "/trigger/v2/orders/history"),
+            (Method::POST, "/trigger/v2/orders"),
+        ] {
+            for (token, asked) in [(false, "own@0 hosted@0"), (true, "own@0")] {
+                let mut scene = Scene::new();
+                scene.token = token;
+                for upstream in ["own", "hosted"] {
+                    script::set(upstream, says(status, body));
+                }
+                let expected = was(&format!("own {status} {body}"), asked);
+                assert_eq!(scene.ask(&method, path).await, expected);
+                assert_eq!(scene.spoken_against(), NOTHING);
+            }
+        }
+    }
+}
+
+/// What speaks against `own` and `hosted`: breakers and hold-offs.
+const NOTHING: [(&str, Option<&str>); 2] = [("closed", None); 2];
+
+impl Scene {
+    fn spoken_against(&self) -> [(&'static str, Option<&'static str>); 2] {
+        let all = self.pool.status();
+        let said = all.iter().map(|one| (one.breaker, one.held_because));
+        said.collect::<Vec<_>>().try_into().unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_upstreams_fail_or_refuse_alike_speaks_against_none() {
+    for act in [
+        says(500, "panic"),
+        says(404, "<html>"),
+        says(200, "<html>"),
+        says(401, "{}"),
+        says(403, "<html>"),
+        Act::Break(1),
+        Act::Hang,
+    ] {
+        for (method, path) in [
+            (Method::GET, "/swap/v1/quote"),
+            (Method::POST, "/swap/v1/swap"),
+            (Method::GET, "/tokens/v2/search"),
+            (Method::GET, "/ultra/v1/holdings/x"),
+            (Method::GET, "/ultra/v1/order"),
+            (Method::POST, "/ultra/v1/execute"),
+            (Method::GET, "/portfolio/v1/x"),
+        ] {
+            let scene = Scene::new();
+            for upstream in ["own", "hosted"] {
+                script::set(upstream, act.clone());
+            }
+            for _ in 0..20 {
+                scene.ask(&method, path).await;
+            }
+            assert_eq!(scene.spoken_against(), NOTHING, "{act:?} {path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_serves_speaks_against_who_did_not_unless_it_serves_the_rest() {
+    let bad = [
+        says(500, "panic"),
+        says(404, "<html>"),
+        Act::Break(1),
+        Act::Hang,
+    ];
+    for act in bad {
+        let scene = Scene::new();
+        let good = says(200, &quote_at(1000).replace("1000", "$slot"));
+        script::set("hosted", good.clone());
+        for _ in 0..20 {
+            script::set("own", act.clone());
+            scene.quote().await;
+            script::set("own", good.clone());
+            scene.quote().await;
+        }
+        assert_eq!(scene.spoken_against(), NOTHING, "{act:?}");
+        script::set("own", act.clone());
+        for _ in 0..20 {
+            scene.quote().await;
+            // What nobody waits for any more.
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+        assert_ne!(scene.spoken_against()[0].0, "closed", "{act:?}");
+        assert_eq!(scene.spoken_against()[1], NOTHING[1], "{act:?}");
     }
 }

@@ -77,6 +77,7 @@ impl ApiCall {
                 judge: JupiterJudge {
                     product,
                     class: RequestClass::of(&self.method, route),
+                    token: self.fields.iter().any(|(name, _)| *name == "authorization"),
                     asked: self.asked,
                     nodes: Arc::clone(&snapshot.pool),
                     trades: Arc::clone(&pipeline.cache.trades),

@@ -1,11 +1,12 @@
 //! Requests the canary quote from one upstream regularly, and resolves its name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use perijove_core::Slot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ApiUpstream;
 use super::canary_fault::CanaryFault;
@@ -36,13 +37,27 @@ pub(super) async fn watch(upstream: Arc<ApiUpstream>, rpc: Arc<Pool>) {
         // A small budget is not used up by canaries.
         let interval = interval.max(upstream.organisation.canary_pace());
         // Spread, so that not all are requested at the same moment.
-        sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+        let spread = 0.9 + 0.2 * fastrand::f64();
+        pause(&upstream, interval.mul_f64(spread)).await;
         let now = Instant::now();
         upstream.state.prune_connections(now);
         if now.saturating_duration_since(resolved) >= upstream.settings.dns_refresh {
             resolved = now;
             resolve(&upstream).await;
         }
+    }
+}
+
+/// Until the next one: for less long where a request has raised a doubt, but as long as between two of an
+/// upstream that is not metered.
+async fn pause(upstream: &ApiUpstream, interval: Duration) {
+    let least = upstream.health.interval;
+    let least = least.max(upstream.organisation.canary_pace());
+    let (least, end) = (least.min(interval), Instant::now() + interval);
+    sleep(least).await;
+    tokio::select! {
+        () = sleep_until(end) => {}
+        () = upstream.state.doubt.raised() => {}
     }
 }
 

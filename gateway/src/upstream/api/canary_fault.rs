@@ -36,7 +36,7 @@ impl CanaryFault {
             Some(ApiFault::NoRoute) => {
                 "name a pair that it has a route for in jupiter.health.canary"
             }
-            Some(ApiFault::Unexpected) | None => WRONG_PATH,
+            Some(ApiFault::Unexpected | ApiFault::Page) | None => WRONG_PATH,
             Some(ApiFault::WrongQuote) => MIXED_UP,
             Some(ApiFault::ServerError | ApiFault::Lagging) => OWN_LOG,
         };

@@ -12,7 +12,7 @@ use crate::solana::FaultKind;
 use crate::upstream::client::reply::AttemptLimits;
 use crate::upstream::client::{ReplyTo, WireRequest};
 use crate::upstream::peer::{AttemptWitness, ChosenPeer};
-use crate::upstream::state::breaker::{Admission, Trial};
+use crate::upstream::state::breaker::{Admission, Breaker, Trial};
 use crate::upstream::transport::fault::TransportFault;
 
 /// An upstream chosen for one attempt, for which the budget of its organisation has paid. If it is
@@ -31,7 +31,6 @@ pub struct ApiCandidate {
 pub struct ApiFailureReporter {
     upstream: Arc<ApiUpstream>,
     product: Product,
-    trial: Option<Trial>,
     written: Arc<AtomicBool>,
 }
 
@@ -63,16 +62,27 @@ impl ApiUpstream {
         candidate.paid.then_some(candidate)
     }
 
+    /// A request failed here that another upstream served.
+    pub fn failed_alone(&self, now: Instant) {
+        self.tell_breaker(now, |breaker| breaker.failed_alone(now, &self.breaker));
+    }
+
     /// The outcome of an attempt, for its breaker.
     fn settle(&self, trial: Option<Trial>, good: bool, now: Instant) {
-        let (state, settings) = (&self.state, &self.breaker);
+        self.tell_breaker(now, |breaker| {
+            if good {
+                breaker.success(trial, now, &self.breaker);
+            } else {
+                breaker.failure(trial, now, &self.breaker);
+            }
+        });
+    }
+
+    fn tell_breaker(&self, now: Instant, tell: impl FnOnce(&mut Breaker)) {
+        let state = &self.state;
         let mut breaker = state.breaker.lock();
         let before = breaker.shown();
-        if good {
-            breaker.success(trial, now, settings);
-        } else {
-            breaker.failure(trial, now, settings);
-        }
+        tell(&mut breaker);
         let after = breaker.shown();
         drop(breaker);
         state.metrics.breaker.set(after.number());
@@ -99,15 +109,18 @@ impl ApiCandidate {
         let (state, product) = (&self.upstream.state, self.product);
         state.metrics.attempt(product.label(), "ok");
         state.holds.lock().served(product);
+        state.doubt.served();
         self.upstream.organisation.served(product);
         self.settle(true, now);
     }
 
-    /// An answer that speaks against the upstream, or of its limits.
+    /// An answer that is not for the caller. Whether it speaks against the upstream is not known before
+    /// others were asked ([`ApiUpstream::failed_alone`], [`ApiUpstream::doubt`]); a limit of its rate is
+    /// its own.
     pub fn bad(&mut self, fault: ApiFault, now: Instant) {
         let (state, product) = (&self.upstream.state, self.product);
         state.metrics.attempt(product.label(), fault.label());
-        if fault.is_refusal() {
+        if matches!(fault, ApiFault::RateLimited(_)) {
             if self.upstream.wait(product, now).is_none() {
                 tracing::warn!(
                     upstream = self.upstream.id(),
@@ -118,13 +131,11 @@ impl ApiCandidate {
             }
             self.upstream.refused(product, fault, now);
         }
-        if fault.is_failure() {
-            self.settle(false, now);
-        }
     }
 
-    /// No answer arrived.
-    pub fn broken(&mut self, kind: FaultKind, now: Instant) {
+    /// No answer arrived. `sent`: the upstream has seen the request, and so the reason may be the request;
+    /// others show that.
+    pub fn broken(&mut self, kind: FaultKind, sent: bool, now: Instant) {
         let metrics = &self.upstream.state.metrics;
         metrics.attempt(self.product.label(), kind.label());
         tracing::debug!(
@@ -137,7 +148,7 @@ impl ApiCandidate {
             kind,
             FaultKind::NoDescriptors | FaultKind::NoTime | FaultKind::Saturated
         );
-        if !own {
+        if !own && !sent {
             self.settle(false, now);
         }
     }
@@ -160,12 +171,15 @@ impl Drop for ApiCandidate {
 }
 
 impl ApiFailureReporter {
-    /// Records that the attempt was never answered; it must then be dropped.
-    pub fn never_answered(&self, now: Instant) {
+    /// Records that the attempt was never answered; it must then be dropped. `served`: another upstream
+    /// has served the request.
+    pub fn never_answered(&self, served: bool, now: Instant) {
         let kind = FaultKind::FirstByteTimeout;
         let metrics = &self.upstream.state.metrics;
         metrics.attempt(self.product.label(), kind.label());
-        self.upstream.settle(self.trial, false, now);
+        if served {
+            self.upstream.failed_alone(now);
+        }
     }
 }
 
@@ -181,7 +195,6 @@ impl ChosenPeer for ApiCandidate {
         ApiFailureReporter {
             upstream: Arc::clone(&self.upstream),
             product: self.product,
-            trial: self.trial,
             written: Arc::clone(&self.written),
         }
     }

@@ -1,5 +1,6 @@
 //! Hold-offs requested by upstreams. Executions have a limit of their own; everything else shares
-//! one.
+//! one. A limit met by a part of the API that is passed through, where it may be that of a wallet or a
+//! token of the caller's, holds off those parts only.
 
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ const REFUSED: Duration = Duration::from_mins(1);
 enum LimitBucket {
     All,
     Execute,
+    PassedThrough,
 }
 
 impl LimitBucket {
     fn of(product: Product) -> Self {
         match product {
             Product::Execute => Self::Execute,
+            Product::Other => Self::PassedThrough,
             _ => Self::All,
         }
     }
@@ -47,12 +50,18 @@ impl ApiHold {
 
 /// One hold-off per limit.
 #[derive(Debug, Default)]
-pub(super) struct ApiHolds([ApiHold; 2]);
+pub(super) struct ApiHolds([ApiHold; 3]);
 
 impl ApiHolds {
     /// How long a request has to wait.
     pub(super) fn left(&self, product: Product, now: Instant) -> Option<Duration> {
-        self.0.get(LimitBucket::of(product) as usize)?.left(now)
+        let left = |bucket: LimitBucket| self.0.get(bucket as usize)?.left(now);
+        match LimitBucket::of(product) {
+            LimitBucket::PassedThrough => {
+                left(LimitBucket::PassedThrough).max(left(LimitBucket::All))
+            }
+            own => left(own),
+        }
     }
 
     /// The longest of all, and its reason.
@@ -114,6 +123,21 @@ mod tests {
             holds.longest(later),
             Some((Duration::from_secs(1), "rate_limited"))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_what_is_passed_through_holds_off_nothing_else() {
+        let (mut holds, now) = (ApiHolds::default(), Instant::now());
+        let limited = |seconds| ApiFault::RateLimited(Some(Duration::from_secs(seconds)));
+        holds.hold(Product::Other, limited(9), now);
+        let left = |holds: &ApiHolds, product| holds.left(product, now).map(|left| left.as_secs());
+        assert_eq!(left(&holds, Product::Other), Some(9));
+        for product in [Product::Quote, Product::Tokens, Product::Execute] {
+            assert_eq!(left(&holds, product), None, "{product:?}");
+        }
+        holds.hold(Product::Quote, limited(20), now);
+        assert_eq!(left(&holds, Product::Other), Some(20));
+        assert_eq!(left(&holds, Product::Execute), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::canary_fault::CanaryFault;
+use super::doubt::Doubt;
 use super::fitness::{ApiFitness, ApiHealth};
 use super::holds::ApiHolds;
 use super::metrics::{ApiMetrics, ApiSeries};
@@ -32,6 +33,7 @@ pub(super) struct ApiState {
     pub(super) breaker: Mutex<Breaker>,
     /// For its key and its firewall; those for rate limits belong to its organisation.
     pub(super) holds: Mutex<ApiHolds>,
+    pub(super) doubt: Doubt,
     pub(super) health: Mutex<ApiHealth>,
     /// Why the last canary brought no quote; `None` if it did.
     pub(super) canary_fault: Mutex<Option<CanaryFault>>,
@@ -62,6 +64,7 @@ impl ApiState {
             bounds,
             breaker: Mutex::default(),
             holds: Mutex::default(),
+            doubt: Doubt::default(),
             health: Mutex::default(),
             canary_fault: Mutex::default(),
             latencies: std::array::from_fn(|_| Latency::default()),

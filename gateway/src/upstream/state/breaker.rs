@@ -202,6 +202,25 @@ impl Breaker {
         }
     }
 
+    /// A request failed here that another upstream served. It counts in a row only: what one caller's
+    /// odd requests bring about is no share of the answers to others. As a trial it opens again.
+    pub(in crate::upstream) fn failed_alone(
+        &mut self,
+        now: Instant,
+        settings: &config::BreakerSettings,
+    ) {
+        match &mut self.state {
+            BreakerInner::Closed { failures_in_row } => {
+                *failures_in_row += 1;
+                if *failures_in_row >= settings.failures {
+                    self.open(now, settings);
+                }
+            }
+            BreakerInner::HalfOpen { .. } => self.open(now, settings),
+            BreakerInner::Open { .. } => {}
+        }
+    }
+
     /// A probe that began at `started` was good. Returns whether that shortened the pause.
     pub(in crate::upstream) fn probed(&mut self, started: Instant, now: Instant) -> bool {
         let doublings = self.openings.saturating_sub(1).min(PROBED_DOUBLINGS);

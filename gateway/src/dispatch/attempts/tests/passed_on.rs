@@ -99,7 +99,7 @@ impl Judge for PathRead {
         upstream.refused(NAME, None, kind);
     }
 
-    fn never_answered(&self, _witness: &FailureReporter) {}
+    fn never_answered(&self, _witness: &FailureReporter, _served: bool) {}
 }
 
 impl Operation for PathRead {
