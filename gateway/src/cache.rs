@@ -15,6 +15,7 @@
 
 mod copy_budget;
 mod entry;
+mod hearing;
 mod key;
 mod memory;
 mod metrics;
@@ -27,6 +28,7 @@ mod trades;
 
 pub use copy_budget::{AnswerCopy, CopyBudget};
 pub use entry::{CacheEntry, EntryFreshness, Expiry, Lifetime};
+pub use hearing::Hearing;
 pub use key::{CacheKey, KeyScope, ScopedKeys};
 pub use memory::{MemoryCache, MemoryStatus};
 pub use metrics::{CacheMetrics, CacheTier, Lookup};
@@ -38,4 +40,4 @@ pub use remote::{
 };
 pub use single_flight::{FlightRole, Follower, FollowerOutcome, Leader, SingleFlight};
 pub use tiered::{Prepared, TieredCache};
-pub use trades::{Hearing, PoolTrades, TradeMetrics};
+pub use trades::{PoolTrades, TradeMetrics};

@@ -12,6 +12,8 @@ use perijove_core::{Pubkey, Slot};
 use prometheus::{IntCounter, IntGauge, Registry};
 use tokio::time::Instant;
 
+use super::hearing::{FeedState, Hearing, latest};
+
 /// Maximum number of pools; beyond it, those that have not traded lately are forgotten.
 const MOST: usize = 200_000;
 
@@ -20,15 +22,6 @@ const OLD: u64 = 512;
 
 /// Minimum time between two log lines about arrival. A feed may be on the edge for long.
 const TELL: Duration = Duration::from_secs(10);
-
-/// When trades count as arriving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hearing {
-    /// For this long after the last message.
-    pub silence: Duration,
-    /// While the newest trade is at most this many slots behind.
-    pub lag: u64,
-}
 
 /// Slots of trades remembered per pool.
 const RECENT: usize = 4;
@@ -51,6 +44,11 @@ impl RecentTradeSlots {
         let [last, ..] = self.0;
         last
     }
+
+    /// The last one up to this slot.
+    fn last_until(&self, until: Slot) -> Option<Slot> {
+        self.0.into_iter().find(|slot| *slot <= until)
+    }
 }
 
 /// What is known about trades.
@@ -59,20 +57,6 @@ pub struct PoolTrades {
     pools: RwLock<HashMap<Pubkey, RecentTradeSlots>>,
     feed: Mutex<FeedState>,
     metrics: TradeMetrics,
-}
-
-#[derive(Debug, Default)]
-struct FeedState {
-    subscribed: bool,
-    number: u64,
-    /// Everything after this slot was received; set by the first check after subscribing.
-    since: Option<Slot>,
-    last: Option<Instant>,
-    newest: Slot,
-    /// Result of the last check.
-    heard: bool,
-    /// When it was last logged.
-    told: Option<Instant>,
 }
 
 /// What is counted.
@@ -119,16 +103,9 @@ impl PoolTrades {
     /// A subscription is active from now on; returns its number.
     pub fn subscribed(&self) -> u64 {
         let mut feed = self.feed.lock();
-        let number = feed.number + 1;
-        *feed = FeedState {
-            subscribed: true,
-            number,
-            heard: feed.heard,
-            told: feed.told,
-            ..FeedState::default()
-        };
+        *feed = feed.anew();
         tracing::info!("subscribed to pool trades");
-        number
+        feed.number
     }
 
     /// A subscription has ended. No effect if it is not the current one.
@@ -141,32 +118,35 @@ impl PoolTrades {
         self.settle(&mut feed, false, Instant::now());
     }
 
-    /// Records trades in pools.
+    /// Records trades in pools. Those of slots that cannot have been reached are not of this cluster.
     pub fn traded(&self, trades: impl Iterator<Item = (Pubkey, Slot)>, now: Instant) {
         let (mut newest, mut told) = (Slot(0), 0);
+        let latest = self.feed.lock().latest(now);
         let mut pools = self.pools.write();
         for (pool, slot) in trades {
+            told += 1;
+            if latest.is_some_and(|latest| slot > latest) {
+                continue;
+            }
             pools.entry(pool).or_default().add(slot);
             newest = newest.max(slot);
-            told += 1;
         }
         if pools.len() > MOST {
             let from = newest.0.saturating_sub(OLD);
             pools.retain(|_, recent| recent.last().0 >= from);
         }
         drop(pools);
-        let mut feed = self.feed.lock();
-        feed.last = Some(now);
-        feed.newest = feed.newest.max(newest);
+        self.feed.lock().came(newest, now);
         self.metrics.told.inc_by(told);
     }
 
-    /// The last trade in any of these pools.
-    pub fn last(&self, pools: &[Pubkey]) -> Option<Slot> {
+    /// The last trade in any of these pools. The cluster is at `tip`.
+    pub fn last(&self, pools: &[Pubkey], tip: Option<Slot>) -> Option<Slot> {
+        let until = tip.map_or(Slot(u64::MAX), latest);
         let known = self.pools.read();
         pools
             .iter()
-            .filter_map(|pool| known.get(pool).map(RecentTradeSlots::last))
+            .filter_map(|pool| known.get(pool)?.last_until(until))
             .max()
     }
 
@@ -186,7 +166,7 @@ impl PoolTrades {
         now: Instant,
     ) -> bool {
         let mut feed = self.feed.lock();
-        let heard = feed.is_heard(tip, hearing, now);
+        let heard = feed.check(tip, hearing, now);
         self.settle(&mut feed, heard, now);
         if feed.subscribed && feed.since.is_none() {
             feed.since = tip;
@@ -197,7 +177,7 @@ impl PoolTrades {
     /// Whether trades are arriving.
     pub fn are_heard(&self, tip: Option<Slot>, hearing: Hearing, now: Instant) -> bool {
         let mut feed = self.feed.lock();
-        let heard = feed.is_heard(tip, hearing, now);
+        let heard = feed.check(tip, hearing, now);
         self.settle(&mut feed, heard, now);
         if feed.subscribed && feed.since.is_none() {
             feed.since = tip;
@@ -224,15 +204,6 @@ impl PoolTrades {
         } else {
             tracing::warn!("pool trades stopped arriving; quotes are cached for valid_slots only");
         }
-    }
-}
-
-impl FeedState {
-    fn is_heard(&self, tip: Option<Slot>, hearing: Hearing, now: Instant) -> bool {
-        let recent = |last: Instant| now.saturating_duration_since(last) <= hearing.silence;
-        self.subscribed
-            && self.last.is_some_and(recent)
-            && tip.is_some_and(|tip| self.newest.lag_behind(tip) <= hearing.lag)
     }
 }
 
@@ -297,9 +268,9 @@ mod tests {
             [(POOL, Slot(9)), (POOL, Slot(7)), (OTHER, Slot(3))].into_iter(),
             now,
         );
-        assert_eq!(trades.last(&[POOL]), Some(Slot(9)));
-        assert_eq!(trades.last(&[OTHER, POOL]), Some(Slot(9)));
-        assert_eq!(trades.last(&[Pubkey([3; 32])]), None);
+        assert_eq!(trades.last(&[POOL], None), Some(Slot(9)));
+        assert_eq!(trades.last(&[OTHER, POOL], None), Some(Slot(9)));
+        assert_eq!(trades.last(&[Pubkey([3; 32])], None), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -312,6 +283,43 @@ mod tests {
         assert!(between(6, 9) && between(6, 8) && between(9, 11));
         assert!(!between(7, 8) && !between(10, 20) && !between(0, 7));
         assert!(!trades.traded_between(&[OTHER], Slot(0), Slot(20)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_ahead_of_the_cluster_speak_for_nothing() {
+        for ahead in [5_000, 100_000, u64::MAX] {
+            // Before the first check, and after it.
+            for checked in [false, true] {
+                let (trades, now) = (trades(), Instant::now());
+                trades.subscribed();
+                let heard = || trades.are_heard(Some(Slot(1_000)), HEARING, now);
+                if checked {
+                    assert!(!heard());
+                }
+                trades.traded([(POOL, Slot(ahead))].into_iter(), now);
+                trades.traded([(POOL, Slot(940))].into_iter(), now);
+                assert!(!heard(), "{ahead}");
+                assert_eq!(trades.last(&[POOL], Some(Slot(1_000))), Some(Slot(940)));
+                trades.traded([(POOL, Slot(999))].into_iter(), now);
+                assert!(heard(), "{ahead}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_trade_slightly_ahead_is_soon_forgotten() {
+        let (trades, start) = (trades(), Instant::now());
+        trades.subscribed();
+        trades.are_heard(Some(Slot(1_000)), HEARING, start);
+        trades.traded([(POOL, Slot(1_030))].into_iter(), start);
+        let mut heard = true;
+        for half in 1..=10 {
+            let now = start + Duration::from_millis(500 * half);
+            let tip = 1_000 + half;
+            trades.traded([(POOL, Slot(tip - 60))].into_iter(), now);
+            heard = trades.are_heard(Some(Slot(tip)), HEARING, now);
+        }
+        assert!(!heard);
     }
 
     #[tokio::test(start_paused = true)]

@@ -174,6 +174,8 @@ impl AdminApp {
         self.metrics.set_in_flight(self.drain.in_flight());
         self.connections.tell_metrics();
         self.pipeline.tell_metrics();
+        // Trades may stop arriving while nobody asks for quotes.
+        self.pipeline.hears_trades(&self.published.load());
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(body) => AdminResponse {
                 status: 200,

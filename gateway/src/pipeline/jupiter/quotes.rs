@@ -139,7 +139,7 @@ impl ApiCall {
             context: kept.context,
             tip,
             age,
-            traded: pools.and_then(|pools| trades.last(pools)),
+            traded: pools.and_then(|pools| trades.last(pools, tip)),
             heard,
         })
     }
@@ -233,7 +233,7 @@ impl ApiCall {
 }
 
 impl Pipeline {
-    /// Whether the trades that expire quotes arrive.
+    /// Whether the trades that expire quotes arrive; its metrics show it from then on.
     pub fn hears_trades(&self, snapshot: &Snapshot) -> bool {
         let tip = snapshot.pool.slots().map(|view| view.now);
         let settings = hearing(&snapshot.config.jupiter.quote);
