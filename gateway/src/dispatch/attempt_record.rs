@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::solana::FaultKind;
+
 /// Outcome of the attempt whose answer is delivered.
 pub(super) const GOOD: &str = "good";
 /// Its answer was empty, and another upstream was asked for history.
@@ -37,6 +39,11 @@ impl AttemptRecord {
             took: Duration::ZERO,
             times: 1,
         }
+    }
+
+    /// Whether its upstream has said what it had to say, be it that there is no route.
+    pub fn is_answered(&self) -> bool {
+        self.outcome == GOOD || self.outcome == FaultKind::NoRoute.label()
     }
 
     /// Whether both say the same of the same upstream.

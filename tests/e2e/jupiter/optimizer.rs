@@ -192,6 +192,41 @@ async fn a_variant_that_does_not_come_is_not_waited_for() {
     );
 }
 
+/// How a variant that was the best fails.
+async fn after_a_variant_failed(failure: Answer) {
+    let exchange = Exchange::with(|config| config.set("jupiter.optimizer.deadline", "2s")).await;
+    let slot = exchange.cluster.cluster().clock.tip();
+    let direct = |answer: Answer| {
+        move |asked: &Asked| {
+            let direct = asked.query.contains("onlyDirectRoutes=true");
+            direct.then(|| answer.clone())
+        }
+    };
+    let good = Answer::json(&quote(slot, 1_000_000, 160));
+    // It fails once, of a pair that nothing is known of.
+    exchange.own.answers(direct(failure.clone()));
+    let reply = best(&exchange, "").await;
+    assert_eq!(reply.header("x-perijove-variant"), Some("as-asked"));
+    exchange.own.answers(direct(good.clone()));
+    let reply = best(&exchange, "").await;
+    assert_eq!(reply.header("x-perijove-variant"), Some("direct"));
+    // It fails once, having been the best: then all are compared again.
+    exchange.own.answers(direct(failure));
+    let reply = best(&exchange, "").await;
+    assert_eq!(reply.header("x-perijove-variant"), Some("as-asked"));
+    exchange.own.answers(direct(good));
+    exchange.own.forget();
+    best(&exchange, "").await;
+    assert!(exchange.own.hits("/quote") > 2, "all variants");
+}
+
+#[tokio::test]
+async fn a_variant_that_failed_was_not_compared_and_is_the_best_no_more() {
+    after_a_variant_failed(Answer::text(503, "")).await;
+    let late = Answer::text(200, "").after(std::time::Duration::from_secs(4));
+    after_a_variant_failed(late).await;
+}
+
 #[tokio::test]
 async fn the_operators_fee_is_added_shown_and_never_over_the_callers() {
     let account = Pubkey([7; 32]).to_string();

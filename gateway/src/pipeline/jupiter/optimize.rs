@@ -57,8 +57,14 @@ impl ApiCall {
         let known = self.pipeline.optimizer.known(&pair, ttl, Instant::now());
         let mut variants = self.begin(route, query, parsed, known.as_ref());
         let mut all = variants.collect(deadline, self.deadline()).await;
-        let finished = variants.are_finished();
+        let finished = variants.are_compared();
         let tried = variants.leave();
+        if let Some(known) = &known
+            && !all.iter().any(|one| *one.variant == *known.variant)
+        {
+            // What does not arrive is not the best.
+            self.pipeline.optimizer.forget(&pair);
+        }
         let slots = self.snapshot.config.jupiter.quote.valid_slots;
         quoted_variants::drop_older(&mut all, self.tip(), slots);
         let compared = all.len();
@@ -162,15 +168,16 @@ impl ApiCall {
         let mut asked_for = QuotedVariants::new(now);
         for (index, (upstream, variant)) in of_first.chain(others).enumerate() {
             let optimizer = &self.pipeline.optimizer;
+            let Variant { name, query } = variant;
             if index > 0 && !optimizer.may_ask(settings.requests_per_minute, now) {
+                asked_for.leave_out(&name);
                 break;
             }
-            if index > 0 && upstream.wait(Product::Quote, now).is_some() {
-                // The allowance is used up by those before it.
-                continue;
-            }
-            let Variant { name, query } = variant;
-            let Some(candidate) = upstream.admit(Product::Quote, now, false) else {
+            // The allowance may be used up by those before it.
+            let spent = index > 0 && upstream.wait(Product::Quote, now).is_some();
+            let candidate = (!spent).then(|| upstream.admit(Product::Quote, now, false));
+            let Some(candidate) = candidate.flatten() else {
+                asked_for.leave_out(&name);
                 continue;
             };
             let number = u32::try_from(asked_for.len() + 1).unwrap_or(u32::MAX);

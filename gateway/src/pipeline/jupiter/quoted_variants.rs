@@ -28,6 +28,10 @@ pub(super) struct QuotedVariants {
     running: FuturesUnordered<BoxFuture<'static, FinishedVariant>>,
     /// Who was asked.
     tried: Vec<AttemptRecord>,
+    /// Variants, by the number of their request, whose answer is not known.
+    open: Vec<u32>,
+    /// A variant was left out for want of budget.
+    incomplete: bool,
     begun: Instant,
 }
 
@@ -36,6 +40,8 @@ impl QuotedVariants {
         Self {
             running: FuturesUnordered::new(),
             tried: Vec::new(),
+            open: Vec::new(),
+            incomplete: false,
             begun,
         }
     }
@@ -46,6 +52,9 @@ impl QuotedVariants {
         upstream: Arc<ApiUpstream>,
         variant: Arc<str>,
     ) {
+        if &*variant != AS_ASKED {
+            self.open.push(attempt.record().number);
+        }
         self.tried.push(attempt.record().clone());
         self.running.push(Box::pin(async move {
             let SingleResult { record, answer } = attempt.await;
@@ -63,8 +72,14 @@ impl QuotedVariants {
         self.tried.len()
     }
 
-    pub(super) fn are_finished(&self) -> bool {
-        self.running.is_empty()
+    /// Something is not asked for that would be compared.
+    pub(super) fn leave_out(&mut self, variant: &str) {
+        self.incomplete |= variant != AS_ASKED;
+    }
+
+    /// Whether all have ended, and each variant has been answered, if only by that there is no route.
+    pub(super) fn are_compared(&self) -> bool {
+        self.running.is_empty() && self.open.is_empty() && !self.incomplete
     }
 
     /// The good quotes that arrive by the deadline. Some quote has to arrive, even after that.
@@ -79,6 +94,9 @@ impl QuotedVariants {
             let Ok(Some((record, quoted))) = timeout_at(until, self.running.next()).await else {
                 break;
             };
+            if quoted.is_some() || record.is_answered() {
+                self.open.retain(|number| *number != record.number);
+            }
             let mut tried = self.tried.iter_mut();
             if let Some(known) = tried.find(|known| known.number == record.number) {
                 *known = record;
