@@ -93,6 +93,31 @@ async fn a_key_that_the_canary_is_refused_for_too_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_corrected_key_is_used_at_once() {
+    let exchange = Exchange::open().await;
+    exchange.hosted.answers(|asked| {
+        let right = asked.header("x-api-key") == Some("right");
+        let holdings = asked.path.starts_with("/ultra");
+        match (right, holdings) {
+            (false, _) => Some(Answer::refused(401, &json!({ "code": 401 }))),
+            (true, true) => Some(Answer::json(&json!({ "SOL": {} }))),
+            (true, false) => None,
+        }
+    });
+    until("the key to be refused", || async {
+        let status = exchange.status("hosted").await;
+        (status["held_because"] == "unauthorized").then_some(())
+    })
+    .await;
+    let mut upstreams = exchange.config.get("jupiter.upstreams").cloned().unwrap();
+    upstreams[1]["key"] = json!("right");
+    let config = exchange.config.clone().set("jupiter.upstreams", upstreams);
+    exchange.gateway.write_config(config);
+    assert_eq!(exchange.gateway.reload().await.status, 200);
+    others_are_served(&exchange).await;
+}
+
+#[tokio::test]
 async fn a_page_that_all_upstreams_answer_is_the_callers() {
     let exchange = Exchange::open().await;
     exchange.hosted.answers(|asked| {

@@ -118,6 +118,7 @@ impl ApiPool {
             upstream
                 .organisation
                 .set(self.budget_of(upstream), upstreams);
+            upstream.state.used_with(upstream.settings());
             let watch = canary::watch(Arc::clone(upstream), Arc::clone(rpc));
             let watch = handle.spawn(essential("Jupiter canary", watch));
             tasks.push(watch.abort_handle());

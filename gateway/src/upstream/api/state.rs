@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use perijove_core::Slot;
+use perijove_core::{Secret, Slot};
 use tokio::time::Instant;
 
 use super::canary_fault::CanaryFault;
@@ -34,6 +34,8 @@ pub(super) struct ApiState {
     /// For its key and its firewall; those for rate limits belong to its organisation.
     pub(super) holds: Mutex<ApiHolds>,
     pub(super) doubt: Doubt,
+    /// What it was shown: the key, and in which field.
+    key: Mutex<(Option<Secret>, String)>,
     pub(super) health: Mutex<ApiHealth>,
     /// Why the last canary brought no quote; `None` if it did.
     pub(super) canary_fault: Mutex<Option<CanaryFault>>,
@@ -65,6 +67,7 @@ impl ApiState {
             breaker: Mutex::default(),
             holds: Mutex::default(),
             doubt: Doubt::default(),
+            key: Mutex::new(key_of(settings)),
             health: Mutex::default(),
             canary_fault: Mutex::default(),
             latencies: std::array::from_fn(|_| Latency::default()),
@@ -77,6 +80,15 @@ impl ApiState {
     /// Whether it still belongs to this upstream.
     pub(super) fn is_of(&self, settings: &config::JupiterUpstream) -> bool {
         self.url == settings.url && self.bounds == bounds(settings)
+    }
+
+    /// It is used with these settings from now on. Another key may be accepted.
+    pub(super) fn used_with(&self, settings: &config::JupiterUpstream) {
+        let key = key_of(settings);
+        if std::mem::replace(&mut *self.key.lock(), key.clone()) != key {
+            *self.holds.lock() = ApiHolds::default();
+            *self.canary_fault.lock() = None;
+        }
     }
 
     /// Closes connections that nobody needs.
@@ -155,6 +167,10 @@ impl ApiState {
     pub(super) fn probed(&self, started: Instant, now: Instant) {
         self.breaker.lock().probed(started, now);
     }
+}
+
+fn key_of(settings: &config::JupiterUpstream) -> (Option<Secret>, String) {
+    (settings.key.clone(), settings.key_header.clone())
 }
 
 /// How many connections there may be, and of which kind.
