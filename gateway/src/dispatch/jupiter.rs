@@ -171,7 +171,7 @@ impl<'a> Operation for JupiterCall<'a> {
     }
 
     fn accuses(&self, verdict: &Verdict, _reached: Option<Slot>) -> bool {
-        is_accused(verdict)
+        judge::is_accused(verdict)
     }
 
     /// An old quote is better than none, then a reason why there is none. The text of a server that
@@ -196,12 +196,6 @@ impl<'a> Operation for JupiterCall<'a> {
             _ => None,
         }
     }
-}
-
-/// Whether it counts against an upstream that another serves the request.
-fn is_accused(verdict: &Verdict) -> bool {
-    matches!(verdict.penalty, Penalty::Failure | Penalty::Refusal)
-        || matches!(verdict.kind, FaultKind::Unauthorized | FaultKind::Challenge)
 }
 
 fn unavailable(reason: &'static str) -> Rejection {

@@ -170,6 +170,21 @@ impl ApiUpstream {
         self.settings.key.is_none() || self.settings.key_header != field
     }
 
+    /// Has the next canary sent early.
+    pub fn look_soon(&self) {
+        self.state.doubt.raise();
+    }
+
+    /// A request of this part of the API was refused as if the gateway's key or address were.
+    pub fn doubt(&self, product: Product, fault: ApiFault, now: Instant) {
+        let doubt = &self.state.doubt;
+        if self.has(Api::SwapV1) {
+            self.look_soon();
+        } else if doubt.is_certain() {
+            self.refused(product, fault, now);
+        }
+    }
+
     /// Whether nothing speaks against asking it.
     pub fn is_fit(&self, now: Instant) -> bool {
         let admission = self.state.admission(now, &self.breaker);

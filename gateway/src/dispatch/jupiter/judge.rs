@@ -127,7 +127,7 @@ impl Judge for JupiterJudge {
     fn defeated(&self, _upstream: &ApiUpstream) {}
 
     fn failed_late(&self, upstream: &ApiUpstream, verdict: &Verdict) {
-        if super::is_accused(verdict) {
+        if is_accused(verdict) {
             self.hold_against(upstream, verdict.kind);
         }
     }
@@ -295,6 +295,12 @@ impl JupiterJudge {
             penalty,
         }
     }
+}
+
+/// Whether it counts against an upstream that another serves the request.
+pub(super) fn is_accused(verdict: &Verdict) -> bool {
+    matches!(verdict.penalty, Penalty::Failure | Penalty::Refusal)
+        || matches!(verdict.kind, FaultKind::Unauthorized | FaultKind::Challenge)
 }
 
 /// What the caller gets if all upstreams refuse with a page.

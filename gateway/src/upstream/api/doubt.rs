@@ -5,10 +5,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
-
-use super::ApiUpstream;
-use crate::jupiter::{Api, ApiFault, Product};
 
 /// So many refusals in a row, no answer between them, hold off an upstream that no canary can be sent to.
 const CERTAIN: u32 = 4;
@@ -21,6 +17,11 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
+    /// There is one.
+    pub(super) fn raise(&self) {
+        self.raised.notify_one();
+    }
+
     /// Waits until there is one.
     pub(super) async fn raised(&self) {
         self.raised.notified().await;
@@ -32,25 +33,8 @@ impl Doubt {
     }
 
     /// Whether so many were refused that there is little doubt.
-    fn is_certain(&self) -> bool {
+    pub(super) fn is_certain(&self) -> bool {
         self.refusals.fetch_add(1, Ordering::Relaxed) + 1 >= CERTAIN
-    }
-}
-
-impl ApiUpstream {
-    /// Has the next canary sent early.
-    pub fn look_soon(&self) {
-        self.state.doubt.raised.notify_one();
-    }
-
-    /// A request of this part of the API was refused as if the gateway's key or address were.
-    pub fn doubt(&self, product: Product, fault: ApiFault, now: Instant) {
-        let doubt = &self.state.doubt;
-        if self.has(Api::SwapV1) {
-            self.look_soon();
-        } else if doubt.is_certain() {
-            self.refused(product, fault, now);
-        }
     }
 }
 
