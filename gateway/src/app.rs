@@ -169,8 +169,7 @@ fn assemble(
     let certificates = Certificates::load(config, &bound.addresses, registry, Arc::clone(&status))?;
 
     let (pipeline, prepared) = pipeline(config, registry)?;
-    let mut server = server(config);
-    server.add_service(serving_watch::service(&published, &pipeline));
+    let mut server = server(config, &published, &pipeline);
     let rpc = rpc_app(&published, &pipeline, descriptors.clients(), registry)?;
     let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
@@ -237,9 +236,10 @@ fn rpc_app(
     })
 }
 
-fn server(config: &Config) -> Server {
+fn server(config: &Config, published: &Arc<Published>, pipeline: &Arc<Pipeline>) -> Server {
     let mut server = Server::new_with_opt_and_conf(Opt::default(), server_conf(config));
     server.bootstrap();
+    server.add_service(serving_watch::service(published, pipeline));
     server
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A trouble began, or is over after so long.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ServingChange {
     Begun,
     Over(Duration),

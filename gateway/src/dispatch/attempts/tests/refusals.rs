@@ -154,7 +154,7 @@ async fn calls_that_all_upstreams_limit_are_counted_and_no_others() {
     scene.balance(3).await;
     assert_eq!(count(), 2);
     script::set("paid", says(ODD));
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     scene.balance(4).await;
     assert_eq!(count(), 2);
 }
