@@ -2,32 +2,29 @@
 //! subscribers, what was delivered, and the upstream that counts.
 
 mod held;
+mod outcomes;
 mod replays;
 mod subscriber;
 #[cfg(test)]
 mod tests;
+mod topic_state;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 use parking_lot::Mutex;
 use perijove_core::Slot;
 use tokio::sync::oneshot;
 
 use self::held::{HeldNotification, HeldNotifications};
-use self::replays::Replays;
+pub(super) use self::outcomes::{JoinOutcome, MissedRange, NotificationOutcome};
 pub(super) use self::subscriber::Subscriber;
+use self::topic_state::{TopicPhase, TopicState};
 use super::backlog::BacklogTotal;
-use super::delivered::{DeliveredHistory, NotificationVerdict, UnknownAccount, ValueMark};
-use super::feed_message::head;
-use super::notification_head::NotificationHead;
+use super::delivered::{DeliveredHistory, NotificationVerdict, UnknownAccount};
 use super::params::SubscriptionSpec;
 use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
-
-/// Whether an upstream has accepted a subscription.
-pub(super) type SubscribeResult = Result<(), RpcError>;
 
 /// A shared subscription.
 #[derive(Debug)]
@@ -35,87 +32,15 @@ pub(super) struct Topic {
     /// Never reused.
     pub(super) id: u64,
     pub(super) spec: SubscriptionSpec,
-    /// Counts the bytes waiting for clients.
-    total: Arc<BacklogTotal>,
     state: Mutex<TopicState>,
-}
-
-#[derive(Debug)]
-struct TopicState {
-    phase: TopicPhase,
-    subscribers: IndexMap<u64, Subscriber>,
-    replays: Replays,
-    seen: DeliveredHistory,
-    /// The socket whose notifications count.
-    source: Option<u64>,
-    /// The upstream of that socket.
-    teller: Option<Arc<str>>,
-    /// Notifications that arrived while missed ones were being recovered.
-    held: Option<HeldNotifications>,
-    /// Something after this slot was missed and cannot be recovered.
-    gap: Option<Slot>,
-    /// How often it has moved to another socket.
-    moves: u64,
-    /// The same when the last notification came that was judged by `seen`.
-    moves_seen: u64,
-}
-
-#[derive(Debug)]
-enum TopicPhase {
-    /// No upstream has accepted it yet.
-    New(Vec<oneshot::Sender<SubscribeResult>>),
-    Live,
-    /// It has ended.
-    Ended,
-}
-
-/// Whether a client has joined.
-pub(super) enum JoinOutcome {
-    Live,
-    /// Resolves when an upstream has accepted it.
-    Soon(oneshot::Receiver<SubscribeResult>),
-    /// It has ended: a new one is needed.
-    Ended,
-}
-
-/// What may have been missed.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct MissedRange {
-    pub(super) after: u64,
-    pub(super) until: u64,
-    /// The notification before which the missed ones belong.
-    pub(super) next: Bytes,
-}
-
-/// Result of a notification.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotificationOutcome {
-    pub(super) verdict: NotificationVerdict,
-    /// Number of clients notified.
-    pub(super) told: usize,
-    pub(super) ended: bool,
-    /// Number of clients subscribed until it ended.
-    pub(super) left: usize,
 }
 
 impl Topic {
     pub(super) fn new(id: u64, spec: SubscriptionSpec, total: &Arc<BacklogTotal>) -> Self {
-        let state = TopicState {
-            phase: TopicPhase::New(Vec::new()),
-            subscribers: IndexMap::new(),
-            replays: Replays::default(),
-            seen: DeliveredHistory::of(spec.kind),
-            source: None,
-            teller: None,
-            held: None,
-            gap: None,
-            moves: 0,
-            moves_seen: 0,
-        };
+        let state = TopicState::new(spec.kind, Arc::clone(total));
         Self {
             id,
             spec,
-            total: Arc::clone(total),
             state: Mutex::new(state),
         }
     }
@@ -245,9 +170,9 @@ impl Topic {
         if let Some(held) = &mut state.held
             && held.add(notification.clone())
         {
-            return state.untangle(self);
+            return state.untangle();
         }
-        let heard = state.hear_after(self, &notification);
+        let heard = state.hear_after(&notification);
         if matches!(heard.verdict, NotificationVerdict::Missing { .. }) {
             state.held = Some(HeldNotifications::new(notification));
         }
@@ -275,11 +200,11 @@ impl Topic {
             state.has_gap(after);
         }
         for result in missed.into_iter().flatten() {
-            told += state.hear(self, &result).told;
+            told += state.hear(&result).told;
         }
         state.seen.is_complete();
         for (place, notification) in held.iter().enumerate() {
-            let heard = state.hear_after(self, notification);
+            let heard = state.hear_after(notification);
             told += heard.told;
             if let NotificationVerdict::Missing { after, until } = heard.verdict {
                 state.held = held.rest(place);
@@ -296,14 +221,14 @@ impl Topic {
         if matches!(state.phase, TopicPhase::Ended) {
             return NotificationOutcome::nothing(NotificationVerdict::Repeated);
         }
-        state.hear(self, result)
+        state.hear(result)
     }
 
     /// The account as read afresh; `value` is the account.
     pub(super) fn read(&self, slot: Slot, value: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account(slot, value);
-        state.told(self, verdict, &wrapped(slot, value), true)
+        state.told(verdict, &wrapped(slot, value), true)
     }
 
     /// An account of the program as read afresh.
@@ -316,7 +241,7 @@ impl Topic {
         let mut state = self.state.lock();
         let seen = &mut state.seen;
         let verdict = seen.read_account_of_program(slot, account, unknown);
-        state.told(self, verdict, &wrapped(slot, account), true)
+        state.told(verdict, &wrapped(slot, account), true)
     }
 
     /// What was missed after this slot cannot be recovered: the next notification says so.
@@ -347,7 +272,7 @@ impl Topic {
             return false;
         };
         let (slot, result) = (*slot, wrapped(*slot, value));
-        state.replay_one(self, id, slot, &result);
+        state.replay_one(id, slot, &result);
         true
     }
 
@@ -359,7 +284,7 @@ impl Topic {
             return false;
         }
         if !state.seen.is_ahead_of(slot, value) {
-            state.replay_one(self, id, slot, &wrapped(slot, value));
+            state.replay_one(id, slot, &wrapped(slot, value));
         }
         true
     }
@@ -379,106 +304,6 @@ impl Topic {
     /// They were told to it, as far as they were needed.
     pub(super) fn ends_replay(&self, id: u64) {
         self.state.lock().replays.is_over(id);
-    }
-}
-
-impl TopicState {
-    /// A notification of a socket.
-    fn hear_after(
-        &mut self,
-        topic: &Topic,
-        notification: &HeldNotification,
-    ) -> NotificationOutcome {
-        if self.moves_seen != notification.moves {
-            self.moves_seen = notification.moves;
-            self.seen.moves();
-        }
-        self.hear(topic, &notification.result)
-    }
-
-    fn has_gap(&mut self, after: Slot) {
-        self.gap = Some(self.gap.map_or(after, |gap| gap.min(after)));
-    }
-
-    fn hear(&mut self, topic: &Topic, result: &Bytes) -> NotificationOutcome {
-        let verdict = self.seen.hear(result);
-        self.told(topic, verdict, result, false)
-    }
-
-    fn told(
-        &mut self,
-        topic: &Topic,
-        verdict: NotificationVerdict,
-        result: &Bytes,
-        is_read: bool,
-    ) -> NotificationOutcome {
-        if verdict != NotificationVerdict::Tell {
-            return NotificationOutcome::nothing(verdict);
-        }
-        let head = head(topic.kind(), result, self.gap.take());
-        let head = NotificationHead::new(head, &topic.total);
-        let mut told = 0;
-        let replayed = (!self.replays.is_empty())
-            .then(|| ValueMark::of(topic.kind(), result))
-            .flatten();
-        for (id, subscriber) in &self.subscribers {
-            if let Some(value) = replayed
-                && !self.replays.needs(*id, value, is_read)
-            {
-                continue;
-            }
-            told += usize::from(subscriber.outbox.notify(&head, *id));
-        }
-        let ended = self.seen.has_ended();
-        let mut left = 0;
-        if ended {
-            self.phase = TopicPhase::Ended;
-            left = self.subscribers.len();
-            self.subscribers.clear();
-            self.replays.clear();
-        }
-        NotificationOutcome {
-            verdict,
-            told,
-            ended,
-            left,
-        }
-    }
-
-    /// Delivers what is held if the missing ones before it have arrived.
-    fn untangle(&mut self, topic: &Topic) -> NotificationOutcome {
-        let mut heard = NotificationOutcome::nothing(NotificationVerdict::Tell);
-        let held = self.held.as_ref();
-        let results = held.and_then(|held| held.after(self.moves_seen));
-        if let Some(results) = results.and_then(|results| self.seen.in_order(&results)) {
-            self.held = None;
-            for result in &results {
-                heard.told += self.hear(topic, result).told;
-            }
-        }
-        heard
-    }
-
-    /// Tells one client a current value, unless it was notified of it meanwhile.
-    fn replay_one(&mut self, topic: &Topic, id: u64, slot: Slot, result: &Bytes) {
-        let value = ValueMark::of(topic.kind(), result);
-        let is_new = value.is_none_or(|(_, value)| self.replays.is_read(id, slot, value));
-        if is_new && let Some(subscriber) = self.subscribers.get(&id) {
-            let head = head(topic.kind(), result, None);
-            let head = NotificationHead::new(head, &topic.total);
-            subscriber.outbox.notify(&head, id);
-        }
-    }
-}
-
-impl NotificationOutcome {
-    pub(super) fn nothing(verdict: NotificationVerdict) -> Self {
-        Self {
-            verdict,
-            told: 0,
-            ended: false,
-            left: 0,
-        }
     }
 }
 

@@ -1,0 +1,152 @@
+//! The state of a topic, which its lock guards: who is subscribed, what was delivered, and what is
+//! held back until something else has been recovered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use perijove_core::Slot;
+use tokio::sync::oneshot;
+
+use super::held::{HeldNotification, HeldNotifications};
+use super::outcomes::{NotificationOutcome, SubscribeResult};
+use super::replays::Replays;
+use super::subscriber::Subscriber;
+use crate::pubsub::backlog::BacklogTotal;
+use crate::pubsub::delivered::{DeliveredHistory, NotificationVerdict, ValueMark};
+use crate::pubsub::feed_message::head;
+use crate::pubsub::notification_head::NotificationHead;
+use crate::pubsub::subscription_kind::SubscriptionKind;
+
+#[derive(Debug)]
+pub(super) struct TopicState {
+    kind: SubscriptionKind,
+    /// Counts the bytes waiting for clients.
+    total: Arc<BacklogTotal>,
+    pub(super) phase: TopicPhase,
+    pub(super) subscribers: IndexMap<u64, Subscriber>,
+    pub(super) replays: Replays,
+    pub(super) seen: DeliveredHistory,
+    /// The socket whose notifications count.
+    pub(super) source: Option<u64>,
+    /// The upstream of that socket.
+    pub(super) teller: Option<Arc<str>>,
+    /// Notifications that arrived while missed ones were being recovered.
+    pub(super) held: Option<HeldNotifications>,
+    /// Something after this slot was missed and cannot be recovered.
+    pub(super) gap: Option<Slot>,
+    /// How often it has moved to another socket.
+    pub(super) moves: u64,
+    /// The same when the last notification came that was judged by `seen`.
+    pub(super) moves_seen: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum TopicPhase {
+    /// No upstream has accepted it yet.
+    New(Vec<oneshot::Sender<SubscribeResult>>),
+    Live,
+    /// It has ended.
+    Ended,
+}
+
+impl TopicState {
+    pub(super) fn new(kind: SubscriptionKind, total: Arc<BacklogTotal>) -> Self {
+        Self {
+            kind,
+            total,
+            phase: TopicPhase::New(Vec::new()),
+            subscribers: IndexMap::new(),
+            replays: Replays::default(),
+            seen: DeliveredHistory::of(kind),
+            source: None,
+            teller: None,
+            held: None,
+            gap: None,
+            moves: 0,
+            moves_seen: 0,
+        }
+    }
+
+    /// A notification of a socket.
+    pub(super) fn hear_after(&mut self, notification: &HeldNotification) -> NotificationOutcome {
+        if self.moves_seen != notification.moves {
+            self.moves_seen = notification.moves;
+            self.seen.moves();
+        }
+        self.hear(&notification.result)
+    }
+
+    pub(super) fn has_gap(&mut self, after: Slot) {
+        self.gap = Some(self.gap.map_or(after, |gap| gap.min(after)));
+    }
+
+    pub(super) fn hear(&mut self, result: &Bytes) -> NotificationOutcome {
+        let verdict = self.seen.hear(result);
+        self.told(verdict, result, false)
+    }
+
+    pub(super) fn told(
+        &mut self,
+        verdict: NotificationVerdict,
+        result: &Bytes,
+        is_read: bool,
+    ) -> NotificationOutcome {
+        if verdict != NotificationVerdict::Tell {
+            return NotificationOutcome::nothing(verdict);
+        }
+        let head = head(self.kind, result, self.gap.take());
+        let head = NotificationHead::new(head, &self.total);
+        let mut told = 0;
+        let replayed = (!self.replays.is_empty())
+            .then(|| ValueMark::of(self.kind, result))
+            .flatten();
+        for (id, subscriber) in &self.subscribers {
+            if let Some(value) = replayed
+                && !self.replays.needs(*id, value, is_read)
+            {
+                continue;
+            }
+            told += usize::from(subscriber.outbox.notify(&head, *id));
+        }
+        let ended = self.seen.has_ended();
+        let mut left = 0;
+        if ended {
+            self.phase = TopicPhase::Ended;
+            left = self.subscribers.len();
+            self.subscribers.clear();
+            self.replays.clear();
+        }
+        NotificationOutcome {
+            verdict,
+            told,
+            ended,
+            left,
+        }
+    }
+
+    /// Delivers what is held if the missing ones before it have arrived.
+    pub(super) fn untangle(&mut self) -> NotificationOutcome {
+        let mut heard = NotificationOutcome::nothing(NotificationVerdict::Tell);
+        let held = self.held.as_ref();
+        let results = held.and_then(|held| held.after(self.moves_seen));
+        if let Some(results) = results.and_then(|results| self.seen.in_order(&results)) {
+            self.held = None;
+            for result in &results {
+                heard.told += self.hear(result).told;
+            }
+        }
+        heard
+    }
+
+    /// Tells one client a current value, unless it was notified of it meanwhile.
+    pub(super) fn replay_one(&mut self, id: u64, slot: Slot, result: &Bytes) {
+        let value = ValueMark::of(self.kind, result);
+        let is_new = value.is_none_or(|(_, value)| self.replays.is_read(id, slot, value));
+        if is_new && let Some(subscriber) = self.subscribers.get(&id) {
+            let head = head(self.kind, result, None);
+            let head = NotificationHead::new(head, &self.total);
+            subscriber.outbox.notify(&head, id);
+        }
+    }
+}
