@@ -32,8 +32,8 @@ use super::feed_command::FeedCommand;
 use super::hub::Hub;
 use super::repair;
 use super::topic::Topic;
-use super::upstream_socket::UpstreamSocket;
 use super::upstream_socket::messages::{CloseReason, SocketOrder, SocketReport};
+use super::upstream_socket::{self, SocketTerms};
 use crate::config::FeedLimits;
 use crate::jsonrpc::RpcError;
 use crate::upstream::Upstream;
@@ -189,7 +189,7 @@ impl Feeds {
         let (orders, received) = mpsc::unbounded_channel();
         let slot = Arc::new(AtomicU64::new(0));
         let standing = self.standing.entry(upstream.id().to_owned()).or_default();
-        let line = UpstreamSocket {
+        let terms = SocketTerms {
             id,
             hub: Arc::clone(&self.hub),
             upstream: Arc::clone(upstream),
@@ -199,7 +199,7 @@ impl Feeds {
             slot: Arc::clone(&slot),
             limits: self.limits(),
         };
-        tokio::spawn(line.run());
+        tokio::spawn(upstream_socket::run(terms));
         let known = KnownSocket {
             upstream: Arc::clone(upstream),
             orders,

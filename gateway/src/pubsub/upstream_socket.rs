@@ -5,383 +5,48 @@ pub(super) mod dial;
 mod early;
 mod horizon;
 pub(super) mod messages;
+mod open_socket;
 mod orders;
 mod pulse;
+mod socket_terms;
 mod subscription_table;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
-use perijove_core::{Commitment, Slot};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio::time::timeout;
 
 use self::dial::DialError;
-use self::horizon::Horizon;
-use self::messages::{CloseReason, ReportSender, SocketOrder, SocketReport};
-use self::orders::OrderQueue;
-use self::pulse::{Pulse, PulseState};
-use self::subscription_table::{PendingRequest, SubscriptionTable};
-use super::delivered::NotificationVerdict;
-use super::feed_message::{self, FeedMessage, FeedNotification, SlotInfo};
-use super::hub::Hub;
-use super::topic::{MissedRange, NotificationOutcome, Topic};
-use crate::config::FeedLimits;
-use crate::jsonrpc::RpcError;
-use crate::upstream::{Duplex, Upstream};
+use self::messages::{CloseReason, SocketReport};
+use self::open_socket::OpenSocket;
+pub(super) use self::socket_terms::SocketTerms;
 
 /// How long opening a socket may take, its handshake included.
 const OPENING: Duration = Duration::from_secs(5);
-/// How long an upstream may take at most to answer a subscription while it keeps reporting slots,
-/// before another one is tried.
-const ANSWER: Duration = Duration::from_secs(5);
-/// Interval between two checks of the pulse.
-const LOOK: Duration = Duration::from_millis(100);
 
-/// A socket to be opened.
-pub(super) struct UpstreamSocket {
-    pub(super) id: u64,
-    pub(super) hub: Arc<Hub>,
-    pub(super) upstream: Arc<Upstream>,
-    /// The index of the upstream's address to try.
-    pub(super) attempt: usize,
-    pub(super) orders: mpsc::UnboundedReceiver<SocketOrder>,
-    pub(super) reports: ReportSender,
-    /// The newest slot it has reported.
-    pub(super) slot: Arc<AtomicU64>,
-    pub(super) limits: FeedLimits,
+/// Opens a socket, and runs it to its end.
+pub(super) async fn run(terms: SocketTerms) {
+    let (id, reports) = (terms.id, terms.reports.clone());
+    let closed = live(terms).await;
+    // Only the end of the process drops the other end.
+    drop(reports.send((id, SocketReport::Closed(closed))));
 }
 
-type Socket = WebSocketStream<Box<dyn Duplex>>;
-
-impl UpstreamSocket {
-    /// Runs it to its end.
-    pub(super) async fn run(self) {
-        let (id, reports) = (self.id, self.reports.clone());
-        let closed = self.live().await;
-        // Only the end of the process drops the other end.
-        drop(reports.send((id, SocketReport::Closed(closed))));
-    }
-
-    async fn live(self) -> CloseReason {
-        let opening = self.hub.dial.dial(&self.upstream, self.attempt);
-        let socket = match timeout(OPENING, opening).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(DialError {
-                retry_after,
-                reason,
-            })) => {
-                tracing::debug!(upstream = self.upstream.id(), %reason, "subscription socket not opened");
-                return CloseReason::Unreachable { retry_after };
-            }
-            Err(_elapsed) => return CloseReason::Unreachable { retry_after: None },
-        };
-        let now = Instant::now();
-        let mut open = OpenSocket {
-            pulse: Pulse::new(self.limits.silence, now),
-            line: self,
-            socket,
-            table: SubscriptionTable::default(),
-            queue: OrderQueue::default(),
-            horizon: Horizon::default(),
-            next_order: now,
-            garbled: false,
-        };
-        open.report(SocketReport::Opened);
-        let closed = open.serve().await;
-        let last_word = open.socket.close(None);
-        if closed == CloseReason::Unused {
-            drop(timeout(LOOK, last_word).await);
+async fn live(terms: SocketTerms) -> CloseReason {
+    let opening = terms.hub.dial.dial(&terms.upstream, terms.attempt);
+    let socket = match timeout(OPENING, opening).await {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(DialError {
+            retry_after,
+            reason,
+        })) => {
+            tracing::debug!(upstream = terms.upstream.id(), %reason, "subscription socket not opened");
+            return CloseReason::Unreachable { retry_after };
         }
-        closed
-    }
-}
-
-/// A socket that is open.
-struct OpenSocket {
-    line: UpstreamSocket,
-    socket: Socket,
-    table: SubscriptionTable,
-    pulse: Pulse,
-    queue: OrderQueue,
-    horizon: Horizon,
-    /// When the next subscription may be made.
-    next_order: Instant,
-    /// It sent a notification that is invalid for its subscription.
-    garbled: bool,
-}
-
-impl OpenSocket {
-    async fn serve(&mut self) -> CloseReason {
-        let (id, text) = self.table.beacon();
-        if let Err(closed) = self.say(text).await {
-            return closed;
-        }
-        self.table.ask(id, PendingRequest::Beacon, Instant::now());
-        let mut look_at = Instant::now() + LOOK;
-        loop {
-            let may_order = !self.queue.is_empty();
-            let step = tokio::select! {
-                biased;
-                message = self.socket.next() => self.hear(message),
-                order = self.line.orders.recv() => match order {
-                    Some(order) => {
-                        self.queue.add(order);
-                        Ok(())
-                    }
-                    None => Err(CloseReason::Unused),
-                },
-                () = sleep_until(self.next_order), if may_order => self.order().await,
-                () = sleep_until(look_at) => {
-                    look_at = Instant::now() + LOOK;
-                    self.look().await
-                }
-            };
-            if let Err(closed) = step {
-                return closed;
-            }
-        }
-    }
-
-    fn report(&self, report: SocketReport) {
-        drop(self.line.reports.send((self.line.id, report)));
-    }
-
-    /// Sends a text; an upstream that does not accept it is dead.
-    async fn say(&mut self, text: String) -> Result<(), CloseReason> {
-        self.send(Message::text(text)).await
-    }
-
-    async fn send(&mut self, message: Message) -> Result<(), CloseReason> {
-        match timeout(self.line.limits.silence, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_gone)) => Err(CloseReason::Upstream { code: None }),
-            Err(_elapsed) => Err(CloseReason::Silent),
-        }
-    }
-
-    /// Carries out the next order.
-    async fn order(&mut self) -> Result<(), CloseReason> {
-        let now = Instant::now();
-        // A tenth of a second's worth may be made at once.
-        let pause = Duration::from_secs(1) / self.line.limits.rate;
-        let earliest = now.checked_sub(Duration::from_millis(100)).unwrap_or(now);
-        self.next_order = self.next_order.max(earliest) + pause;
-        match self.queue.next() {
-            Some(SocketOrder::Subscribe(topic)) => {
-                if topic.has_ended() {
-                    return Ok(());
-                }
-                if self.table.adopt(&topic, now) {
-                    return Ok(());
-                }
-                let id = self.table.next_id();
-                let text = feed_message::request(id, topic.kind().subscribe(), &topic.spec.params);
-                self.line.upstream.charge(topic.kind().subscribe());
-                self.table.ask(id, PendingRequest::Topic(topic), now);
-                self.say(text).await
-            }
-            Some(SocketOrder::Unsubscribe(topic)) => {
-                self.table.leave(&topic);
-                self.end_unwanted().await
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Ends the subscriptions that nobody wants.
-    async fn end_unwanted(&mut self) -> Result<(), CloseReason> {
-        for (kind, subscription) in self.table.unwanted() {
-            let id = self.table.next_id();
-            let params = format!("[{subscription}]");
-            self.say(feed_message::request(id, kind.unsubscribe(), &params))
-                .await?;
-        }
-        Ok(())
-    }
-
-    fn hear(
-        &mut self,
-        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-    ) -> Result<(), CloseReason> {
-        let now = Instant::now();
-        let text: Bytes = match message {
-            Some(Ok(Message::Text(text))) => text.into(),
-            Some(Ok(Message::Binary(bytes))) => bytes,
-            Some(Ok(Message::Close(frame))) => {
-                let code = frame.map(|frame| frame.code.into());
-                return Err(CloseReason::Upstream { code });
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                self.pulse.heard(now);
-                return Ok(());
-            }
-            Some(Err(error)) => {
-                tracing::debug!(upstream = self.line.upstream.id(), %error, "subscription socket failed");
-                return Err(CloseReason::Upstream { code: None });
-            }
-            None => return Err(CloseReason::Upstream { code: None }),
-        };
-        self.pulse.heard(now);
-        match feed_message::read(&text) {
-            Some(FeedMessage::Notification(notification)) => self.notified(&notification, now),
-            Some(FeedMessage::Answer { id, result }) => self.answered(id, result, now),
-            // A notification may have been intended.
-            None if feed_message::is_garbage(&text) => return Err(CloseReason::Garbled),
-            None => {}
-        }
-        if self.garbled {
-            return Err(CloseReason::Garbled);
-        }
-        Ok(())
-    }
-
-    fn answered(&mut self, id: u64, result: Result<Bytes, RpcError>, now: Instant) {
-        let Some(asked) = self.table.answered(id) else {
-            return;
-        };
-        let subscription = result.and_then(|result| {
-            serde_json::from_slice::<u64>(&result)
-                .map_err(|_no_number| RpcError::new(-32603, "Internal error"))
-        });
-        let taken = |number: &u64| self.table.taken_by_another(*number, &asked);
-        if let Some(other) = subscription.as_ref().ok().and_then(taken) {
-            tracing::info!(
-                upstream = self.line.upstream.id(),
-                method = asked.kind().subscribe(),
-                other = other.subscribe(),
-                "upstream gave two different subscriptions the same number"
-            );
-            self.garbled = true;
-            return;
-        }
-        match (asked, subscription) {
-            (PendingRequest::Beacon, Ok(subscription)) => {
-                self.table.has_beacon(subscription);
-                self.pulse.has_beacon(now);
-            }
-            (PendingRequest::Beacon, Err(error)) => {
-                tracing::info!(
-                    upstream = self.line.upstream.id(),
-                    code = error.code,
-                    "upstream refused slotSubscribe; only pings check the subscription socket"
-                );
-            }
-            (PendingRequest::Topic(topic), Ok(subscription)) => {
-                self.table.taken(&topic, subscription);
-                // At once: the next notification counts already.
-                let moved = topic.taken(self.line.id);
-                self.report(SocketReport::Taken(topic, moved));
-            }
-            (PendingRequest::Given(spec), Ok(subscription)) => {
-                // Its subscribers have left meanwhile.
-                self.table.is_unwanted(spec, subscription);
-            }
-            (PendingRequest::Topic(topic), Err(error)) => {
-                self.report(SocketReport::Refused(topic, error));
-            }
-            (PendingRequest::Given(_), Err(_)) => {}
-        }
-        // Some upstreams notify before they have confirmed a subscription.
-        for notification in self.table.early() {
-            self.notified(&notification, now);
-        }
-    }
-
-    fn notified(&mut self, notification: &FeedNotification, now: Instant) {
-        let FeedNotification {
-            subscription,
-            kind,
-            result,
-        } = notification;
-        let subscription = *subscription;
-        let Some(expected) = self.table.kind(subscription) else {
-            self.table.keep_early(notification);
-            return;
-        };
-        if *kind != Some(expected) {
-            self.garbled = true;
-            return;
-        }
-        let is_possible = self.is_possible(result, now);
-        if is_possible && self.table.is_beacon(subscription) {
-            self.beats(result, now);
-        }
-        for topic in self.table.topics(subscription) {
-            self.tell(&topic, result, is_possible);
-        }
-    }
-
-    /// The beacon has told a slot.
-    fn beats(&mut self, result: &Bytes, now: Instant) {
-        let Some(info) = SlotInfo::read(result) else {
-            return;
-        };
-        let newest = self.line.slot.fetch_max(info.slot, Ordering::AcqRel);
-        if info.slot > newest {
-            self.pulse.beat(now);
-            if self.line.limits.track_slots {
-                self.line.upstream.tells_slot(Slot(info.slot));
-            }
-        }
-    }
-
-    fn tell(&mut self, topic: &Arc<Topic>, result: &Bytes, is_possible: bool) {
-        let heard = if is_possible {
-            topic.hear(self.line.id, result)
-        } else {
-            NotificationOutcome::nothing(NotificationVerdict::Garbled)
-        };
-        let metrics = &self.line.hub.metrics;
-        metrics.feed.heard(topic.kind(), &heard.verdict);
-        metrics.told(topic.kind(), heard.told);
-        metrics.unsubscribed(topic.kind(), heard.left);
-        self.garbled |=
-            heard.verdict == NotificationVerdict::Garbled && topic.kind().can_be_repaired();
-        if let NotificationVerdict::Missing { after, until } = heard.verdict {
-            let next = result.clone();
-            let missing = MissedRange { after, until, next };
-            self.report(SocketReport::Missing(Arc::clone(topic), missing));
-        }
-        if heard.ended {
-            self.table.forget(topic);
-            self.report(SocketReport::Ended(Arc::clone(topic)));
-        }
-    }
-
-    /// Whether the cluster can have reached the slot of a notification.
-    fn is_possible(&mut self, result: &Bytes, now: Instant) -> bool {
-        let Some(slot) = feed_message::slot(result) else {
-            return true;
-        };
-        let snapshot = self.line.hub.published.load();
-        let furthest = snapshot.pool.furthest(self.horizon.seen());
-        self.horizon.includes(slot, furthest, now)
-    }
-
-    async fn look(&mut self) -> Result<(), CloseReason> {
-        let now = Instant::now();
-        self.end_unwanted().await?;
-        // Half of it, so that there is time to try another upstream.
-        let patience = ANSWER.min(self.line.limits.subscribe_timeout / 2);
-        for topic in self.table.overdue(now, patience) {
-            self.report(SocketReport::Overdue(topic));
-        }
-        let told = self.line.slot.load(Ordering::Acquire);
-        let goes_on = || {
-            let snapshot = self.line.hub.published.load();
-            let tip = snapshot.pool.tip(Commitment::Processed);
-            tip.is_some_and(|tip| tip.0 > told.saturating_add(2))
-        };
-        match self.pulse.look(now, goes_on) {
-            PulseState::Alive => Ok(()),
-            PulseState::Doubtful => self.send(Message::Ping(Bytes::new())).await,
-            PulseState::Dead => Err(CloseReason::Silent),
-        }
-    }
+        Err(_elapsed) => return CloseReason::Unreachable { retry_after: None },
+    };
+    let mut open = OpenSocket::new(terms, socket);
+    open.report(SocketReport::Opened);
+    let closed = open.serve().await;
+    open.close(&closed).await;
+    closed
 }
