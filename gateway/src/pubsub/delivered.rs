@@ -3,31 +3,30 @@
 //! notification is delivered once, and one older than what was delivered is dropped.
 
 mod content;
+mod last_told;
 mod program_accounts;
+mod recent_hashes;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
-use std::collections::{HashSet, VecDeque};
-
 use bytes::Bytes;
 use perijove_core::Slot;
 
-use self::content::{hash, meaning, same};
+use self::content::same;
+use self::last_told::LastTold;
 use self::program_accounts::ProgramAccounts;
 pub(super) use self::program_accounts::{UnknownAccount, ValueMark};
+use self::recent_hashes::{RecentHashes, mark};
 pub(super) use self::verdict::NotificationVerdict;
 use super::feed_message::{SlotInfo, with_context};
 use super::subscription_kind::SubscriptionKind;
-
-/// Slots, signatures and the like that are remembered, to recognise repetitions.
-const REMEMBERED: usize = 4096;
 
 /// What was delivered of one kind of subscription.
 #[derive(Debug)]
 pub(super) enum DeliveredHistory {
     Account {
-        slot: Slot,
+        last: LastTold,
         value: Option<Bytes>,
     },
     Program(ProgramAccounts),
@@ -45,7 +44,7 @@ pub(super) enum DeliveredHistory {
         whole: bool,
     },
     Roots {
-        newest: Option<u64>,
+        newest: Option<LastTold>,
         moved: bool,
     },
     /// Events without a state.
@@ -56,38 +55,11 @@ pub(super) enum DeliveredHistory {
     },
 }
 
-/// Hashes of the last few that were delivered.
-#[derive(Debug, Default)]
-pub(super) struct RecentHashes {
-    known: HashSet<u64>,
-    order: VecDeque<u64>,
-}
-
-impl RecentHashes {
-    fn has(&self, hash: u64) -> bool {
-        self.known.contains(&hash)
-    }
-
-    /// Returns whether it is new.
-    fn add(&mut self, hash: u64) -> bool {
-        if !self.known.insert(hash) {
-            return false;
-        }
-        self.order.push_back(hash);
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
-    }
-}
-
 impl DeliveredHistory {
     pub(super) fn of(kind: SubscriptionKind) -> Self {
         match kind {
             SubscriptionKind::Account => Self::Account {
-                slot: Slot(0),
+                last: LastTold::default(),
                 value: None,
             },
             SubscriptionKind::Program => Self::Program(ProgramAccounts::default()),
@@ -121,7 +93,14 @@ impl DeliveredHistory {
     pub(super) fn moves(&mut self) {
         match self {
             Self::Slots { moved, whole, .. } => (*moved, *whole) = (true, false),
-            Self::Roots { moved, .. } => *moved = true,
+            Self::Roots { newest, moved } => {
+                *moved = true;
+                if let Some(last) = newest {
+                    last.moves();
+                }
+            }
+            Self::Account { last, .. } => last.moves(),
+            Self::Program(accounts) => accounts.moves(),
             _ => {}
         }
     }
@@ -129,13 +108,15 @@ impl DeliveredHistory {
     /// The newest slot that was delivered; `None` before the first.
     pub(super) fn newest(&self) -> Option<Slot> {
         match self {
-            Self::Account { slot, .. } | Self::Events { newest: slot, .. } => {
-                Some(*slot).filter(|slot| slot.0 > 0)
+            Self::Account {
+                last: LastTold { slot, .. },
+                ..
             }
+            | Self::Events { newest: slot, .. } => Some(*slot).filter(|slot| slot.0 > 0),
             Self::Program(accounts) => accounts.newest(),
             Self::Signature { .. } => None,
             Self::Slots { newest, .. } => newest.map(|info| Slot(info.slot)),
-            Self::Roots { newest, .. } => newest.map(Slot),
+            Self::Roots { newest, .. } => newest.map(|last| last.slot),
         }
     }
 
@@ -144,21 +125,31 @@ impl DeliveredHistory {
         matches!(self, Self::Signature { ended: true, .. })
     }
 
-    /// A notification from an upstream. If it is to be delivered, it counts as delivered from here
-    /// on.
+    /// A notification. If it is to be delivered, it counts as delivered from here on.
     pub(super) fn hear(&mut self, result: &Bytes) -> NotificationVerdict {
+        self.hear_within(result, None)
+    }
+
+    /// The same from an upstream, while the cluster has reached this slot at the commitment of the
+    /// subscription; `None`: nobody knows. One with a slot far beyond it hides nothing that its
+    /// socket tells later.
+    pub(super) fn hear_within(
+        &mut self,
+        result: &Bytes,
+        reach: Option<Slot>,
+    ) -> NotificationVerdict {
         match self {
-            Self::Account { slot, value } => {
+            Self::Account { last, value } => {
                 let Some((told_at, told)) = with_context(result) else {
                     return NotificationVerdict::Garbled;
                 };
-                if told_at < *slot {
+                if told_at < last.standing(reach) {
                     return NotificationVerdict::Outdated;
                 }
-                if told_at == *slot && value.as_ref().is_some_and(|value| same(value, &told)) {
+                if told_at == last.slot && value.as_ref().is_some_and(|value| same(value, &told)) {
                     return NotificationVerdict::Repeated;
                 }
-                *slot = told_at;
+                last.tell(told_at, reach);
                 *value = Some(told);
                 NotificationVerdict::Tell
             }
@@ -166,7 +157,7 @@ impl DeliveredHistory {
                 let Some((slot, value)) = with_context(result) else {
                     return NotificationVerdict::Garbled;
                 };
-                accounts.hear(slot, &value)
+                accounts.hear(slot, &value, reach)
             }
             Self::Signature { received, ended } => {
                 let Some((_, value)) = with_context(result) else {
@@ -195,7 +186,7 @@ impl DeliveredHistory {
                 }
                 hear_slot(newest, told, (moved, whole), info)
             }
-            Self::Roots { newest, moved } => hear_root(newest, moved, result),
+            Self::Roots { newest, moved } => hear_root(newest, moved, (result, reach)),
             Self::Events { kind, newest, told } => {
                 let Some((slot, mark)) = mark(*kind, result) else {
                     return NotificationVerdict::Garbled;
@@ -213,16 +204,16 @@ impl DeliveredHistory {
     /// The account as read afresh. Unlike a notification this does not imply that anything has
     /// changed.
     pub(super) fn read_account(&mut self, at: Slot, read: &Bytes) -> NotificationVerdict {
-        let Self::Account { slot, value } = self else {
+        let Self::Account { last, value } = self else {
             return NotificationVerdict::Garbled;
         };
-        if at < *slot {
+        if at < last.slot {
             return NotificationVerdict::Outdated;
         }
         if value.as_ref().is_some_and(|value| same(value, read)) {
             return NotificationVerdict::Repeated;
         }
-        *slot = at;
+        last.tell(at, None);
         *value = Some(read.clone());
         NotificationVerdict::Tell
     }
@@ -237,6 +228,14 @@ impl DeliveredHistory {
         match self {
             Self::Program(accounts) => accounts.read(at, account, unknown),
             _ => NotificationVerdict::Garbled,
+        }
+    }
+
+    /// The account as it was delivered last; `None` if it was not.
+    pub(super) fn account(&self) -> Option<(Slot, &Bytes)> {
+        match self {
+            Self::Account { last, value } => Some((last.slot, value.as_ref()?)),
+            _ => None,
         }
     }
 
@@ -317,11 +316,15 @@ fn hear_slot(
     NotificationVerdict::Tell
 }
 
-fn hear_root(newest: &mut Option<u64>, moved: &mut bool, result: &Bytes) -> NotificationVerdict {
+fn hear_root(
+    newest: &mut Option<LastTold>,
+    moved: &mut bool,
+    (result, reach): (&Bytes, Option<Slot>),
+) -> NotificationVerdict {
     let Ok(root) = serde_json::from_slice::<u64>(result) else {
         return NotificationVerdict::Garbled;
     };
-    match *newest {
+    match newest.map(|last| last.standing(reach).0) {
         Some(last) if root <= last => return NotificationVerdict::Repeated,
         Some(last) if *moved && root > last + 1 => {
             return NotificationVerdict::Missing {
@@ -332,27 +335,6 @@ fn hear_root(newest: &mut Option<u64>, moved: &mut bool, result: &Bytes) -> Noti
         _ => {}
     }
     *moved = false;
-    *newest = Some(root);
+    newest.get_or_insert_default().tell(Slot(root), reach);
     NotificationVerdict::Tell
-}
-
-/// What distinguishes one event from another, with its slot.
-fn mark(kind: SubscriptionKind, result: &Bytes) -> Option<(Slot, u64)> {
-    match kind {
-        SubscriptionKind::Logs => {
-            let (slot, value) = with_context(result)?;
-            let value = meaning(&value)?;
-            Some((slot, hash(&value.get("signature")?.as_str()?)))
-        }
-        SubscriptionKind::Block => {
-            let (slot, _) = with_context(result)?;
-            Some((slot, slot.0))
-        }
-        SubscriptionKind::SlotsUpdates => {
-            let update = meaning(result)?;
-            let slot = update.get("slot")?.as_u64()?;
-            Some((Slot(slot), hash(&(slot, update.get("type")?.as_str()?))))
-        }
-        _ => Some((Slot(0), hash(&result))),
-    }
 }

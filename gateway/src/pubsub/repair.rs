@@ -10,6 +10,7 @@ mod ask;
 mod fresh_read;
 pub(super) mod outcome;
 mod pace;
+mod set_aside;
 pub(super) mod statuses;
 pub(super) mod turns;
 mod values;

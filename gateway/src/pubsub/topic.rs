@@ -8,6 +8,7 @@ mod subscriber;
 #[cfg(test)]
 mod tests;
 mod topic_state;
+mod wrapped;
 
 use std::sync::Arc;
 
@@ -19,9 +20,10 @@ use tokio::sync::oneshot;
 use self::held::{HeldNotification, HeldNotifications};
 pub(super) use self::outcomes::{JoinOutcome, MissedRange, NotificationOutcome};
 pub(super) use self::subscriber::Subscriber;
-use self::topic_state::{TopicPhase, TopicState};
+use self::topic_state::{TopicPhase, TopicState, answer};
+pub(super) use self::wrapped::wrapped;
 use super::backlog::BacklogTotal;
-use super::delivered::{DeliveredHistory, NotificationVerdict, UnknownAccount};
+use super::delivered::{NotificationVerdict, UnknownAccount};
 use super::params::SubscriptionSpec;
 use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
@@ -69,6 +71,7 @@ impl Topic {
     pub(super) fn leave(&self, id: u64) -> bool {
         let mut state = self.state.lock();
         state.replays.leaves(id);
+        state.aside.retain(|(client, _)| *client != id);
         state.subscribers.swap_remove(&id).is_some()
     }
 
@@ -103,10 +106,7 @@ impl Topic {
         match std::mem::replace(&mut state.phase, TopicPhase::Live) {
             TopicPhase::New(waiting) => {
                 drop(state);
-                for taken in waiting {
-                    // A client may have left meanwhile.
-                    drop(taken.send(Ok(())));
-                }
+                answer(waiting, &Ok(()));
                 None
             }
             TopicPhase::Live => {
@@ -131,9 +131,7 @@ impl Topic {
             let waiting = std::mem::take(waiting);
             state.phase = TopicPhase::Live;
             drop(state);
-            for taken in waiting {
-                drop(taken.send(Ok(())));
-            }
+            answer(waiting, &Ok(()));
         }
     }
 
@@ -151,14 +149,24 @@ impl Topic {
         let mut state = self.state.lock();
         if let TopicPhase::New(waiting) = std::mem::replace(&mut state.phase, TopicPhase::Ended) {
             drop(state);
-            for taken in waiting {
-                drop(taken.send(Err(error.clone())));
-            }
+            answer(waiting, &Err(error.clone()));
         }
     }
 
-    /// A notification of a socket.
+    /// A notification of a socket, by which nobody knows where the cluster is.
+    #[cfg(test)]
     pub(super) fn hear(&self, source: u64, result: &Bytes) -> NotificationOutcome {
+        self.hear_within(source, result, None)
+    }
+
+    /// A notification of a socket, while the cluster has reached this slot at the topic's
+    /// commitment.
+    pub(super) fn hear_within(
+        &self,
+        source: u64,
+        result: &Bytes,
+        reach: Option<Slot>,
+    ) -> NotificationOutcome {
         let mut state = self.state.lock();
         if state.source != Some(source) || matches!(state.phase, TopicPhase::Ended) {
             return NotificationOutcome::nothing(NotificationVerdict::Repeated);
@@ -172,7 +180,7 @@ impl Topic {
         {
             return state.untangle();
         }
-        let heard = state.hear_after(&notification);
+        let heard = state.hear_after(&notification, reach);
         if matches!(heard.verdict, NotificationVerdict::Missing { .. }) {
             state.held = Some(HeldNotifications::new(notification));
         }
@@ -204,7 +212,7 @@ impl Topic {
         }
         state.seen.is_complete();
         for (place, notification) in held.iter().enumerate() {
-            let heard = state.hear_after(notification);
+            let heard = state.hear_after(notification, None);
             told += heard.told;
             if let NotificationVerdict::Missing { after, until } = heard.verdict {
                 state.held = held.rest(place);
@@ -224,16 +232,18 @@ impl Topic {
         state.hear(result)
     }
 
-    /// The account as read afresh; `value` is the account.
-    pub(super) fn read(&self, slot: Slot, value: &Bytes) -> NotificationOutcome {
+    /// The account as read afresh; `value` is the account. Clients set aside for this read are not
+    /// told.
+    pub(super) fn read(&self, read: u64, slot: Slot, value: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account(slot, value);
-        state.told(verdict, &wrapped(slot, value), true)
+        state.told(verdict, &wrapped(slot, value), Some(read))
     }
 
-    /// An account of the program as read afresh.
+    /// An account of the program as read afresh. Clients set aside for this read are not told.
     pub(super) fn read_of_program(
         &self,
+        read: u64,
         slot: Slot,
         account: &Bytes,
         unknown: UnknownAccount,
@@ -241,7 +251,7 @@ impl Topic {
         let mut state = self.state.lock();
         let seen = &mut state.seen;
         let verdict = seen.read_account_of_program(slot, account, unknown);
-        state.told(verdict, &wrapped(slot, account), true)
+        state.told(verdict, &wrapped(slot, account), Some(read))
     }
 
     /// What was missed after this slot cannot be recovered: the next notification says so.
@@ -249,29 +259,60 @@ impl Topic {
         self.state.lock().has_gap(after);
     }
 
-    /// Whether a message of this many bytes would fill the outbox of one of its clients, or of this
-    /// one, so far that notifications might find no room.
-    pub(super) fn is_crowded(&self, client: Option<u64>, bytes: usize) -> bool {
+    /// The clients whose outbox a message of this many bytes would fill so far that notifications
+    /// might find no room, but for those that are set aside for this read.
+    pub(super) fn crowded(&self, read: u64, bytes: usize) -> Vec<u64> {
         let state = self.state.lock();
-        let mut asked = state
-            .subscribers
-            .iter()
-            .filter(|(id, _)| client.is_none_or(|client| client == **id));
-        asked.any(|(_, one)| one.outbox.is_crowded_by(bytes))
+        let subscribers = state.subscribers.iter();
+        subscribers
+            .filter(|(_, one)| one.outbox.is_crowded_by(bytes))
+            .map(|(id, _)| *id)
+            .filter(|id| !state.aside.contains(&(*id, read)))
+            .collect()
+    }
+
+    /// The same for one client.
+    pub(super) fn is_crowded(&self, client: u64, bytes: usize) -> bool {
+        let state = self.state.lock();
+        let subscriber = state.subscribers.get(&client);
+        subscriber.is_some_and(|one| one.outbox.is_crowded_by(bytes))
+    }
+
+    /// From now on this client is told by itself what was read.
+    pub(super) fn sets_aside(&self, client: u64, read: u64) {
+        let mut state = self.state.lock();
+        if state.subscribers.contains_key(&client) && state.aside.insert((client, read)) {
+            state.replays.begins(client);
+        }
+    }
+
+    /// Tells a client that was set aside something that was read, unless it has been notified of
+    /// something newer meanwhile. Returns whether it is still subscribed.
+    pub(super) fn tell_aside(&self, client: u64, slot: Slot, value: &Bytes) -> bool {
+        let mut state = self.state.lock();
+        let is_subscribed = state.subscribers.contains_key(&client);
+        if is_subscribed {
+            state.replay_one(client, slot, &wrapped(slot, value));
+        }
+        is_subscribed
+    }
+
+    /// It has been told everything.
+    pub(super) fn is_aside_no_more(&self, client: u64, read: u64) {
+        let mut state = self.state.lock();
+        if state.aside.remove(&(client, read)) {
+            state.replays.is_over(client);
+        }
     }
 
     /// Sends the last delivered value of the account to this client only; returns whether there was
     /// one.
     pub(super) fn replay(&self, id: u64) -> bool {
         let mut state = self.state.lock();
-        let DeliveredHistory::Account {
-            slot,
-            value: Some(value),
-        } = &state.seen
-        else {
+        let Some((slot, value)) = state.seen.account() else {
             return false;
         };
-        let (slot, result) = (*slot, wrapped(*slot, value));
+        let result = wrapped(slot, value);
         state.replay_one(id, slot, &result);
         true
     }
@@ -305,20 +346,4 @@ impl Topic {
     pub(super) fn ends_replay(&self, id: u64) {
         self.state.lock().replays.is_over(id);
     }
-}
-
-/// A value in the form of a notification.
-pub(super) fn wrapped(slot: Slot, value: &[u8]) -> Bytes {
-    let mut digits = itoa::Buffer::new();
-    let slot = digits.format(slot.0).as_bytes();
-    Bytes::from(
-        [
-            br#"{"context":{"slot":"#,
-            slot,
-            br#"},"value":"#,
-            value,
-            b"}",
-        ]
-        .concat(),
-    )
 }

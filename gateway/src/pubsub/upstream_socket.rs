@@ -1,6 +1,7 @@
 //! One socket to an upstream: subscriptions are made on it at a limited rate, its notifications go
 //! to its topics, and the gateway's own `slotSubscribe` (the beacon) shows that it is alive.
 
+mod cluster_reach;
 pub(super) mod dial;
 mod early;
 mod horizon;

@@ -8,12 +8,16 @@ use perijove_core::Slot;
 use serde_json::Value;
 
 use super::content::{hash, meaning};
+use super::last_told::is_ahead;
 use super::verdict::NotificationVerdict;
 use crate::pubsub::feed_message::with_context;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 
 /// Most accounts that are remembered.
 pub(super) const ACCOUNTS: usize = 65_536;
+
+/// Most accounts of which it is remembered that their slot was ahead of the cluster.
+const DOUBTFUL: usize = 4096;
 
 /// The accounts of a program that are known.
 #[derive(Debug, Default)]
@@ -22,6 +26,9 @@ pub(in crate::pubsub) struct ProgramAccounts {
     accounts: HashMap<Arc<str>, KnownAccount>,
     /// The oldest first.
     order: VecDeque<Arc<str>>,
+    /// What counted before, of accounts whose slot was ahead of the cluster, until the subscription
+    /// moves. At most [`DOUBTFUL`].
+    doubtful: HashMap<Arc<str>, Option<Slot>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,17 +57,53 @@ impl ProgramAccounts {
         self.newest
     }
 
-    /// A notification. If it is to be delivered, it counts as delivered from here on.
-    pub(super) fn hear(&mut self, at: Slot, keyed: &[u8]) -> NotificationVerdict {
+    /// From now on another socket is heard, which may merely be behind.
+    pub(super) fn moves(&mut self) {
+        self.doubtful = HashMap::new();
+    }
+
+    /// A notification, while the cluster has reached this slot. If it is to be delivered, it counts
+    /// as delivered from here on.
+    pub(super) fn hear(
+        &mut self,
+        at: Slot,
+        keyed: &[u8],
+        reach: Option<Slot>,
+    ) -> NotificationVerdict {
         let Some((key, mark)) = read(keyed) else {
             return NotificationVerdict::Garbled;
         };
         match self.accounts.get(key.as_str()) {
-            Some(known) if Some(at) < known.told_at => NotificationVerdict::Outdated,
+            Some(known) if Some(at) < self.standing(&key, known, reach) => {
+                NotificationVerdict::Outdated
+            }
             Some(known) if known.mark == mark && known.told_at == Some(at) => {
                 NotificationVerdict::Repeated
             }
-            _ => self.tell(key, at, mark),
+            known => {
+                let before = known.and_then(|known| self.standing(&key, known, reach));
+                let verdict = self.tell(key.clone(), at, mark);
+                self.doubt(&key, at, before, reach);
+                verdict
+            }
+        }
+    }
+
+    /// The slot before which all of an account is outdated.
+    fn standing(&self, key: &str, known: &KnownAccount, reach: Option<Slot>) -> Option<Slot> {
+        let told_at = known.told_at?;
+        let before = is_ahead(told_at, reach).then(|| self.doubtful.get(key));
+        before.flatten().map_or(Some(told_at), |before| *before)
+    }
+
+    /// It was told at this slot.
+    fn doubt(&mut self, key: &str, at: Slot, before: Option<Slot>, reach: Option<Slot>) {
+        if !is_ahead(at, reach) {
+            self.doubtful.remove(key);
+        } else if self.doubtful.len() < DOUBTFUL
+            && let Some((key, _)) = self.accounts.get_key_value(key)
+        {
+            self.doubtful.insert(Arc::clone(key), before);
         }
     }
 
@@ -171,7 +214,7 @@ mod tests {
     #[test]
     fn a_read_of_more_accounts_than_are_remembered_tells_nobody_and_displaces_none() {
         let mut program = ProgramAccounts::default();
-        program.hear(Slot(5), &keyed(0, 1));
+        program.hear(Slot(5), &keyed(0, 1), None);
         for slot in [10, 11] {
             for key in 1..ACCOUNTS + 1000 {
                 let verdict = program.read(Slot(slot), &keyed(key, 1), UnknownAccount::Remember);
@@ -183,7 +226,7 @@ mod tests {
             }
         }
         assert_eq!(program.accounts.len(), ACCOUNTS);
-        let repeated = program.hear(Slot(5), &keyed(0, 1));
+        let repeated = program.hear(Slot(5), &keyed(0, 1), None);
         assert_eq!(repeated, NotificationVerdict::Repeated, "it is still known");
     }
 
@@ -194,12 +237,47 @@ mod tests {
         assert_eq!(read, NotificationVerdict::Unknown);
         // Its subscription is a little behind the read.
         assert_eq!(
-            program.hear(Slot(19), &keyed(1, 7)),
+            program.hear(Slot(19), &keyed(1, 7), None),
             NotificationVerdict::Tell
         );
         let again = program.read(Slot(30), &keyed(1, 7), UnknownAccount::Ask);
         assert_eq!(again, NotificationVerdict::Repeated);
         let changed = program.read(Slot(30), &keyed(1, 8), UnknownAccount::Ask);
         assert_eq!(changed, NotificationVerdict::Tell);
+    }
+
+    #[test]
+    fn a_slot_ahead_of_the_cluster_hides_nothing_of_its_account_and_of_no_other() {
+        let mut program = ProgramAccounts::default();
+        let mut hear = |slot, key, lamports, reach| {
+            program.hear(Slot(slot), &keyed(key, lamports), Some(Slot(reach)))
+        };
+        for (slot, key, lamports, reach, expected) in [
+            (100, 1, 1, 100, NotificationVerdict::Tell),
+            (100, 2, 1, 100, NotificationVerdict::Tell),
+            (116, 1, 2, 100, NotificationVerdict::Tell),
+            (116, 1, 2, 100, NotificationVerdict::Repeated),
+            (99, 1, 3, 101, NotificationVerdict::Outdated),
+            (99, 2, 3, 101, NotificationVerdict::Outdated),
+            (101, 1, 4, 101, NotificationVerdict::Tell),
+            (100, 1, 5, 101, NotificationVerdict::Outdated),
+            // It may have been true by now.
+            (120, 1, 6, 104, NotificationVerdict::Tell),
+            (119, 1, 7, 118, NotificationVerdict::Outdated),
+            // New ones, too.
+            (130, 3, 1, 118, NotificationVerdict::Tell),
+            (119, 3, 2, 119, NotificationVerdict::Tell),
+        ] {
+            assert_eq!(
+                hear(slot, key, lamports, reach),
+                expected,
+                "{key} at {slot}"
+            );
+        }
+        // What another socket tells may merely be late.
+        program.hear(Slot(140), &keyed(1, 8), Some(Slot(120)));
+        program.moves();
+        let late = program.hear(Slot(121), &keyed(1, 9), Some(Slot(121)));
+        assert_eq!(late, NotificationVerdict::Outdated);
     }
 }

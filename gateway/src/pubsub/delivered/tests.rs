@@ -38,6 +38,42 @@ fn an_account_is_told_in_slot_order_and_nothing_twice() {
 }
 
 #[test]
+fn a_slot_ahead_of_the_cluster_hides_nothing_that_its_socket_tells() {
+    let root = |slot: u64| Bytes::from(slot.to_string());
+    let told: [(SubscriptionKind, &dyn Fn(u64) -> Bytes); 2] = [
+        (SubscriptionKind::Account, &|slot| account(slot, slot)),
+        (SubscriptionKind::Root, &root),
+    ];
+    for (kind, notification) in told {
+        let mut seen = DeliveredHistory::of(kind);
+        let mut hear = |slot: u64, reach| {
+            let verdict = seen.hear_within(&notification(slot), Some(Slot(reach)));
+            verdict == NotificationVerdict::Tell
+        };
+        for (slot, reach, is_told) in [
+            (100, 100, true),
+            (116, 100, true),
+            (99, 101, false),
+            (101, 101, true),
+            (102, 102, true),
+            (102, 102, false),
+            // It may have been true by now.
+            (118, 102, true),
+            (117, 117, false),
+            (119, 119, true),
+            (135, 119, true),
+        ] {
+            assert_eq!(hear(slot, reach), is_told, "{kind:?} {slot}");
+        }
+        // What another socket tells may merely be late.
+        seen.moves();
+        let late = seen.hear_within(&notification(120), Some(Slot(120)));
+        assert_ne!(late, NotificationVerdict::Tell, "{kind:?}");
+        assert_eq!(seen.newest(), Some(Slot(135)));
+    }
+}
+
+#[test]
 fn a_fresh_read_is_told_only_if_it_shows_something_else() {
     let mut seen = DeliveredHistory::of(SubscriptionKind::Account);
     seen.hear(&account(10, 1));

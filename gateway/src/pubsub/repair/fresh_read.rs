@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::ask::{AskFault, RepairAnswer, ask};
 use super::pace::Pace;
+use super::set_aside::SetAside;
 use super::values;
 use crate::pubsub::collected::CollectedAnswer;
 use crate::pubsub::delivered::{NotificationVerdict, UnknownAccount};
@@ -23,6 +24,8 @@ mod tests;
 
 /// Time limit for reading, and for clients to accept what has changed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long all wait for those that read slowly before these get it at a pace of their own.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// How long a client that has joined may take to accept the current values.
 const REPLAY_PATIENCE: Duration = Duration::from_mins(1);
 /// Pauses between attempts grow between these: a scan is dear, and may fail again.
@@ -38,7 +41,7 @@ pub(super) struct FreshRead {
     pub(super) values: Vec<Bytes>,
     /// The upstream that gave it.
     pub(super) by: Option<String>,
-    _held: CollectedAnswer,
+    held: Arc<CollectedAnswer>,
 }
 
 impl FreshRead {
@@ -65,10 +68,13 @@ impl FreshRead {
         }
     }
 
-    /// Tells all subscribers what has changed, as it seems. Returns how many notifications that
-    /// were, and whether nothing can be missing: of too many accounts nothing may be known.
-    pub(super) async fn tell(&self, hub: &Hub, topic: &Topic) -> (usize, bool) {
-        let mut pace = Pace::until(Instant::now() + PATIENCE, None);
+    /// Tells all subscribers what has changed, as it seems; those that read slowly go on being told
+    /// afterwards. Returns how many notifications that were, and whether nothing can be missing: of
+    /// too many accounts nothing may be known.
+    pub(super) async fn tell(&self, hub: &Arc<Hub>, topic: &Arc<Topic>) -> (usize, bool) {
+        let read = hub.next_id();
+        let mut aside = SetAside::of(read);
+        let mut pace = Pace::until(Instant::now() + TOGETHER);
         let mut told = 0;
         let mut count = |heard: &NotificationOutcome| {
             hub.metrics.told(topic.kind(), heard.told);
@@ -76,14 +82,17 @@ impl FreshRead {
         };
         let mut unknown = Vec::new();
         for value in &self.values {
-            pace.room(topic, value.len()).await;
+            aside.add(topic, pace.room_for_all(topic, read, value.len()).await);
             let heard = match topic.kind() {
-                SubscriptionKind::Account => topic.read(self.slot, value),
-                _ => topic.read_of_program(self.slot, value, UnknownAccount::Ask),
+                SubscriptionKind::Account => topic.read(read, self.slot, value),
+                _ => topic.read_of_program(read, self.slot, value, UnknownAccount::Ask),
             };
             match heard.verdict {
                 NotificationVerdict::Unknown => unknown.push(value),
-                NotificationVerdict::Tell => pace.told(value.len()),
+                NotificationVerdict::Tell => {
+                    pace.told(value.len());
+                    aside.told(value);
+                }
                 _ => {}
             }
             count(&heard);
@@ -95,21 +104,23 @@ impl FreshRead {
             UnknownAccount::Remember
         };
         for value in unknown {
-            pace.room(topic, value.len()).await;
-            let heard = topic.read_of_program(self.slot, value, treatment);
+            aside.add(topic, pace.room_for_all(topic, read, value.len()).await);
+            let heard = topic.read_of_program(read, self.slot, value, treatment);
             if heard.verdict == NotificationVerdict::Tell {
                 pace.told(value.len());
+                aside.told(value);
             }
             count(&heard);
         }
+        aside.catch_up(topic, (self.slot, &self.held), PATIENCE);
         (told, are_few)
     }
 
     /// Tells one client that has just joined what there is.
     pub(super) async fn tell_one(&self, topic: &Topic, id: u64) {
-        let mut pace = Pace::until(Instant::now() + REPLAY_PATIENCE, Some(id));
+        let mut pace = Pace::until(Instant::now() + REPLAY_PATIENCE);
         for value in &self.values {
-            pace.room(topic, value.len()).await;
+            pace.room(topic, id, value.len()).await;
             if !topic.tell_one(id, self.slot, value) {
                 return;
             }
@@ -153,6 +164,6 @@ async fn once(
         slot,
         values,
         by,
-        _held: held,
+        held: Arc::new(held),
     })
 }

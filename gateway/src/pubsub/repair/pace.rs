@@ -19,8 +19,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The pace of one repair.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// The client that it is for; `None`: all of the topic's.
-    client: Option<u64>,
     /// When clients that do not read are not waited for any more.
     end: Instant,
     items: usize,
@@ -29,28 +27,55 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn until(end: Instant, client: Option<u64>) -> Self {
+    pub(super) fn until(end: Instant) -> Self {
         Self {
-            client,
             end,
             items: 0,
-            told: 0,
+            // Something may wait already.
+            told: LOOK_AFTER,
         }
     }
 
-    /// Waits until there is room for an item of this many bytes.
-    pub(super) async fn room(&mut self, topic: &Topic, bytes: usize) {
+    /// Waits until one client has room for an item of this many bytes.
+    pub(super) async fn room(&mut self, topic: &Topic, client: u64, bytes: usize) {
+        if self.looks(bytes).await {
+            while topic.is_crowded(client, bytes) && Instant::now() < self.end {
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Waits until all clients have, but for those set aside for this read; returns those that still
+    /// have none when the time is over.
+    pub(super) async fn room_for_all(
+        &mut self,
+        topic: &Topic,
+        read: u64,
+        bytes: usize,
+    ) -> Vec<u64> {
+        if !self.looks(bytes).await {
+            return Vec::new();
+        }
+        loop {
+            let crowded = topic.crowded(read, bytes);
+            if crowded.is_empty() || Instant::now() >= self.end {
+                return crowded;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Whether it is time to look at the outboxes.
+    async fn looks(&mut self, bytes: usize) -> bool {
         self.items += 1;
         if self.items.is_multiple_of(AT_ONCE) {
             yield_now().await;
         }
-        if self.told + bytes < LOOK_AFTER {
-            return;
+        let looks = self.told + bytes >= LOOK_AFTER;
+        if looks {
+            self.told = 0;
         }
-        self.told = 0;
-        while topic.is_crowded(self.client, bytes) && Instant::now() < self.end {
-            sleep(PAUSE).await;
-        }
+        looks
     }
 
     /// An item of this many bytes was delivered.

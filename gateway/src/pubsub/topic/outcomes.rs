@@ -31,7 +31,7 @@ pub(in crate::pubsub) struct MissedRange {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::pubsub) struct NotificationOutcome {
     pub(in crate::pubsub) verdict: NotificationVerdict,
-    /// Number of clients notified.
+    /// Number of clients notified, or told later by themselves.
     pub(in crate::pubsub) told: usize,
     pub(in crate::pubsub) ended: bool,
     /// Number of clients subscribed until it ended.

@@ -1,5 +1,5 @@
-//! What was read for clients that have joined later than others, so that none is told the same by
-//! the upstream as well.
+//! What was read for clients that have joined later than others, or read more slowly, so that none is
+//! told the same by the upstream as well.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,8 @@ struct ReplayedValues {
     /// What was read for it, and when, by account.
     read: HashMap<u64, (Slot, u64)>,
     newest: Slot,
-    is_over: bool,
+    /// Reads from which it is still being told.
+    open: usize,
 }
 
 impl Replays {
@@ -32,15 +33,18 @@ impl Replays {
     }
 
     pub(super) fn begins(&mut self, client: u64) {
-        self.0.insert(client, ReplayedValues::default());
+        self.0.entry(client).or_default().open += 1;
     }
 
-    /// Everything was read for it.
+    /// Everything of one read was told to it.
     pub(super) fn is_over(&mut self, client: u64) {
         let Some(values) = self.0.get_mut(&client) else {
             return;
         };
-        values.is_over = true;
+        values.open = values.open.saturating_sub(1);
+        if values.open > 0 {
+            return;
+        }
         values.notified = HashMap::new();
         if values.read.is_empty() {
             self.0.remove(&client);
@@ -61,8 +65,11 @@ impl Replays {
             return true;
         };
         let ValueMark { account, content } = value;
-        if let Some((at, known)) = values.notified.get(&account)
-            && (*at >= slot || *known == content)
+        let told = [values.notified.get(&account), values.read.get(&account)];
+        if told
+            .into_iter()
+            .flatten()
+            .any(|(at, known)| *at >= slot || *known == content)
         {
             return false;
         }
@@ -89,7 +96,7 @@ impl Replays {
             }
             values.read.remove(&account);
         }
-        if values.is_over {
+        if values.open == 0 {
             let is_late = slot.0 > values.newest.0.saturating_add(LATE);
             if values.read.is_empty() || (is_late && values.read.len() > MOST) {
                 self.0.remove(&client);

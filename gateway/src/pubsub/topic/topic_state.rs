@@ -1,6 +1,7 @@
 //! The state of a topic, which its lock guards: who is subscribed, what was delivered, and what is
 //! held back until something else has been recovered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub(super) struct TopicState {
     pub(super) phase: TopicPhase,
     pub(super) subscribers: IndexMap<u64, Subscriber>,
     pub(super) replays: Replays,
+    /// Clients that are not told with the others what was read, and which read it was.
+    pub(super) aside: HashSet<(u64, u64)>,
     pub(super) seen: DeliveredHistory,
     /// The socket whose notifications count.
     pub(super) source: Option<u64>,
@@ -58,6 +61,7 @@ impl TopicState {
             phase: TopicPhase::New(Vec::new()),
             subscribers: IndexMap::new(),
             replays: Replays::default(),
+            aside: HashSet::new(),
             seen: DeliveredHistory::of(kind),
             source: None,
             teller: None,
@@ -68,13 +72,18 @@ impl TopicState {
         }
     }
 
-    /// A notification of a socket.
-    pub(super) fn hear_after(&mut self, notification: &HeldNotification) -> NotificationOutcome {
+    /// A notification of a socket, while the cluster has reached this slot.
+    pub(super) fn hear_after(
+        &mut self,
+        notification: &HeldNotification,
+        reach: Option<Slot>,
+    ) -> NotificationOutcome {
         if self.moves_seen != notification.moves {
             self.moves_seen = notification.moves;
             self.seen.moves();
         }
-        self.hear(&notification.result)
+        let verdict = self.seen.hear_within(&notification.result, reach);
+        self.told(verdict, &notification.result, None)
     }
 
     pub(super) fn has_gap(&mut self, after: Slot) {
@@ -83,14 +92,15 @@ impl TopicState {
 
     pub(super) fn hear(&mut self, result: &Bytes) -> NotificationOutcome {
         let verdict = self.seen.hear(result);
-        self.told(verdict, result, false)
+        self.told(verdict, result, None)
     }
 
+    /// `read`: it was not notified, but comes of this read.
     pub(super) fn told(
         &mut self,
         verdict: NotificationVerdict,
         result: &Bytes,
-        is_read: bool,
+        read: Option<u64>,
     ) -> NotificationOutcome {
         if verdict != NotificationVerdict::Tell {
             return NotificationOutcome::nothing(verdict);
@@ -102,8 +112,13 @@ impl TopicState {
             .then(|| ValueMark::of(self.kind, result))
             .flatten();
         for (id, subscriber) in &self.subscribers {
+            if read.is_some_and(|read| self.aside.contains(&(*id, read))) {
+                // Later.
+                told += 1;
+                continue;
+            }
             if let Some(value) = replayed
-                && !self.replays.needs(*id, value, is_read)
+                && !self.replays.needs(*id, value, read.is_some())
             {
                 continue;
             }
@@ -116,6 +131,7 @@ impl TopicState {
             left = self.subscribers.len();
             self.subscribers.clear();
             self.replays.clear();
+            self.aside.clear();
         }
         NotificationOutcome {
             verdict,
@@ -148,5 +164,13 @@ impl TopicState {
             let head = NotificationHead::new(head, &self.total);
             subscriber.outbox.notify(&head, id);
         }
+    }
+}
+
+/// Tells clients whether an upstream has accepted their subscription.
+pub(super) fn answer(waiting: Vec<oneshot::Sender<SubscribeResult>>, result: &SubscribeResult) {
+    for taken in waiting {
+        // A client may have left meanwhile.
+        drop(taken.send(result.clone()));
     }
 }

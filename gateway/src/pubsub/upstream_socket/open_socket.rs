@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::horizon::Horizon;
+use super::cluster_reach::ClusterReach;
 use super::messages::{CloseReason, SocketOrder, SocketReport};
 use super::orders::OrderQueue;
 use super::pulse::{Pulse, PulseState};
@@ -38,7 +38,7 @@ pub(super) struct OpenSocket {
     table: SubscriptionTable,
     pulse: Pulse,
     queue: OrderQueue,
-    horizon: Horizon,
+    reach: ClusterReach,
     /// When the next subscription may be made.
     next_order: Instant,
     /// It sent a notification that is invalid for its subscription.
@@ -51,11 +51,11 @@ impl OpenSocket {
         let now = Instant::now();
         Self {
             pulse: Pulse::new(terms.limits.silence, now),
+            reach: ClusterReach::new(Arc::clone(&terms.hub)),
             terms,
             socket,
             table: SubscriptionTable::default(),
             queue: OrderQueue::default(),
-            horizon: Horizon::default(),
             next_order: now,
             garbled: false,
         }
@@ -253,7 +253,7 @@ impl OpenSocket {
             self.garbled = true;
             return;
         }
-        let is_possible = self.is_possible(result, now);
+        let is_possible = self.reach.includes(result, now);
         if is_possible && self.table.is_beacon(subscription) {
             self.beats(result, now);
         }
@@ -278,7 +278,8 @@ impl OpenSocket {
 
     fn tell(&mut self, topic: &Arc<Topic>, result: &Bytes, is_possible: bool) {
         let heard = if is_possible {
-            topic.hear(self.terms.id, result)
+            let reach = self.reach.of(&topic.spec);
+            topic.hear_within(self.terms.id, result, reach)
         } else {
             NotificationOutcome::nothing(NotificationVerdict::Garbled)
         };
@@ -297,16 +298,6 @@ impl OpenSocket {
             self.table.forget(topic);
             self.report(SocketReport::Ended(Arc::clone(topic)));
         }
-    }
-
-    /// Whether the cluster can have reached the slot of a notification.
-    fn is_possible(&mut self, result: &Bytes, now: Instant) -> bool {
-        let Some(slot) = feed_message::slot(result) else {
-            return true;
-        };
-        let snapshot = self.terms.hub.published.load();
-        let furthest = snapshot.pool.furthest(self.horizon.seen());
-        self.horizon.includes(slot, furthest, now)
     }
 
     async fn look(&mut self) -> Result<(), CloseReason> {

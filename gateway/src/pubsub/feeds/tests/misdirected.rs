@@ -134,6 +134,27 @@ async fn a_slot_that_the_cluster_cannot_have_reached_hides_no_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slot_a_little_ahead_hides_nothing_either_that_the_same_socket_tells() {
+    let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
+    let (outbox, mut a) = subscribed(&hub, &mut nodes).await;
+    let mut b = nodes.recv().await.unwrap();
+    b.takes(1).await;
+    for slot in [1000, 1010, 999, 1001, 1000, 1002] {
+        a.tells(2, slot).await;
+    }
+    assert_eq!(told(&outbox, 4).await, [1000, 1010, 1001, 1002]);
+    // Another one may merely be late.
+    a.tells(2, 1010).await;
+    assert_eq!(told(&outbox, 1).await, [1010]);
+    drop(a);
+    b.takes(5).await;
+    for slot in [1003, 1011] {
+        b.tells(5, slot).await;
+    }
+    assert_eq!(told(&outbox, 1).await, [1011]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_socket_goes_on_while_nobody_else_shows_where_the_cluster_is() {
     let (hub, mut nodes) = scripted(vec![own("a")]);
     let (outbox, mut a) = subscribed(&hub, &mut nodes).await;

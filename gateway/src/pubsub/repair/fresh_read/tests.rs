@@ -45,7 +45,7 @@ fn read_at(hub: &Hub, slot: u64, values: Vec<Bytes>) -> FreshRead {
         slot: Slot(slot),
         values,
         by: None,
-        _held: hub.collected.begin(&hub.own_share),
+        held: Arc::new(hub.collected.begin(&hub.own_share)),
     }
 }
 
@@ -117,6 +117,55 @@ async fn a_client_that_reads_slowly_is_not_closed_for_what_is_recovered() {
     let read = read_at(&hub, 20, changed);
     let ((), (heard, _)) = tokio::join!(reads_slowly(&outbox, 3000), read.tell(&hub, &topic));
     assert_eq!(heard, 3000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_client_that_does_not_read_and_it_misses_nothing() {
+    let hub = hub();
+    let [fast, slow] = [(); 2].map(|()| Outbox::new(64 * 1024));
+    let topic = program(&hub, &fast, 0);
+    for key in 0..3000 {
+        tells(&topic, 1, 10, key);
+        fast.take().unwrap();
+    }
+    topic.join(8, &slow);
+    let changed: Vec<_> = (0..3000).map(|key| keyed(key, 2)).collect();
+    let read = read_at(&hub, 20, changed);
+    let begun = Instant::now();
+    let (heard, _) = {
+        let telling = read.tell(&hub, &topic);
+        tokio::join!(reads_slowly(&fast, 3000), telling).1
+    };
+    assert_eq!(heard, 6000);
+    // One message each millisecond is as fast as this client gets.
+    assert!(begun.elapsed() < Duration::from_millis(3200));
+    assert!(!slow.has_overflowed() && !slow.is_empty());
+    // Meanwhile the last account changes, and the slow client is told at once.
+    let newer = crate::pubsub::topic::wrapped(Slot(21), &keyed(2999, 3));
+    assert_eq!(topic.hear(1, &newer).told, 2);
+    fast.take().unwrap();
+    let mut all = Vec::new();
+    while all.len() < 3000 {
+        assert!(!slow.has_overflowed(), "{} were told", all.len());
+        all.extend(told(&slow));
+        sleep(Duration::from_millis(1)).await;
+    }
+    let value = |key| (key, if key == 2999 { 3 } else { 2 }, false);
+    let before: Vec<_> = all
+        .iter()
+        .filter(|(key, ..)| *key != 2999)
+        .copied()
+        .collect();
+    assert_eq!(before, (0..2999).map(value).collect::<Vec<_>>());
+    assert!(all.contains(&value(2999)));
+    // From then on it is told with the others.
+    sleep(Duration::from_secs(1)).await;
+    let read = read_at(&hub, 40, vec![keyed(5, 9)]);
+    assert_eq!(read.tell(&hub, &topic).await, (2, true));
+    assert_eq!(
+        [told(&fast), told(&slow)],
+        [[(5, 9, false)], [(5, 9, false)]]
+    );
 }
 
 #[tokio::test(start_paused = true)]
