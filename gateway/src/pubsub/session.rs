@@ -40,6 +40,8 @@ use crate::config::WebSocket;
 #[cfg(test)]
 mod compression_tests;
 #[cfg(test)]
+mod farewell_tests;
+#[cfg(test)]
 mod hostile_frames;
 #[cfg(test)]
 mod tests;
@@ -50,7 +52,7 @@ const BUFFER: usize = 4096;
 const WRITES: usize = 64;
 const WRITING: Duration = Duration::from_secs(1);
 /// Time limit for closing a socket.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A socket whose handshake is over.
 pub struct SubscriberSession<S> {
@@ -318,23 +320,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
     /// Sends the close frame, and reads until the client has received it.
     async fn close(&mut self, end: SocketEnd) {
         let farewell = async {
-            match end.code() {
-                Some((code, reason)) => {
-                    let reason = Utf8Bytes::from_static(reason);
-                    self.socket.close(Some(CloseFrame { code, reason })).await
-                }
+            let Some((code, reason)) = end.code() else {
                 // Tungstenite has the reply to the client's close frame ready.
-                None => self.socket.flush().await,
-            }
-            .ok()?;
-            while let Some(Ok(_unheard)) = self.socket.next().await {}
-            if end.is_breach() {
-                // No frames can be read any more. Were the connection closed with bytes unread, the
-                // client could lose the close frame.
-                let stream = self.socket.get_mut().get_mut();
-                stream.shutdown().await.ok()?;
-                tokio::io::copy(stream, &mut tokio::io::sink()).await.ok()?;
-            }
+                self.socket.flush().await.ok()?;
+                while let Some(Ok(_unheard)) = self.socket.next().await {}
+                return Some(());
+            };
+            let reason = Utf8Bytes::from_static(reason);
+            let frame = CloseFrame { code, reason };
+            self.socket.close(Some(frame)).await.ok()?;
+            // It ends in this direction at once: as long as a client waits for that, web3.js 1.x
+            // repeats what fails without a pause, and hears of nothing any more. In the other
+            // direction it does not, or what the client sends meanwhile would fail, too.
+            let stream = self.socket.get_mut().get_mut();
+            stream.shutdown().await.ok()?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await.ok()?;
             Some(())
         };
         drop(timeout(FAREWELL, farewell).await);

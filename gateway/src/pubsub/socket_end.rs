@@ -53,14 +53,6 @@ impl SocketEnd {
         }
     }
 
-    /// Whether the client broke the rules of frames, after which none can be read.
-    pub(super) fn is_breach(self) -> bool {
-        matches!(
-            self,
-            Self::TooLarge | Self::Malformed | Self::NotText | Self::Corrupt
-        )
-    }
-
     /// The close frame; `None` if the client has sent its own.
     pub(super) fn code(self) -> Option<(CloseCode, &'static str)> {
         Some(match self {
