@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pingora::listeners::ListenerConfig;
+use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::services::listening::Service;
 
 use super::addresses::ListenAddresses;
@@ -46,7 +48,13 @@ pub(super) fn rpc(
         .chain(&addresses.websocket)
     {
         // TLS handshakes are done by `edge::front`.
-        service.add_tcp(&address.to_string());
+        let listener = ListenerConfig::tcp(address.to_string());
+        // Requests are read into buffers of their own; a second one would only take memory.
+        service.add_listener(if addresses.tls.contains(address) {
+            listener
+        } else {
+            listener.l4_buffer(L4BufferSettings::default().read(0))
+        });
     }
     service
 }

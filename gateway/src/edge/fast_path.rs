@@ -36,7 +36,7 @@ use super::request_end::ConnectionCut;
 use super::request_head::RequestHead;
 use super::rpc_app::{RpcApp, note};
 use super::session::HttpSession as _;
-use super::websocket::{self, UpgradeRequest};
+use super::websocket::{self, UpgradeRequest, UpgradedConnection};
 use crate::config::Limits;
 use crate::context::Protocol;
 use crate::error::Rejection;
@@ -50,23 +50,21 @@ const ROOM: usize = 8 * 1024;
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES: usize = 1024 * 1024;
 
-/// Serves an HTTP/1 connection until its end. `patience` limits the silence before the first
+/// Serves an HTTP/1 connection until its end, or until it becomes a WebSocket. `patience` limits the silence before the first
 /// request; before later ones the current configuration does.
 pub(super) async fn serve(
     app: &Arc<RpcApp>,
     stream: Stream,
     tracked: &Arc<TrackedConnection>,
-    patience: Duration,
-    only_websocket: bool,
-) {
-    let mut connection = FastConnection::new(stream, tracked, patience);
-    connection.only_websocket = only_websocket;
+    (patience, only_websocket): (Duration, bool),
+) -> Option<UpgradedConnection> {
+    let mut connection = FastConnection::new(stream, tracked, patience, only_websocket);
     loop {
         // Counted until the request is, so that one of the two always counts.
         let waiting = app.drain.waiting();
         if connection.unread.is_empty() {
             if !connection.read().await {
-                return;
+                return None;
             }
         } else {
             // A client that pipelines many requests leaves room for others.
@@ -79,22 +77,16 @@ pub(super) async fn serve(
         let Some(call) = connection.call(app, &snapshot) else {
             match connection.long_way(app, &snapshot).await {
                 Ok(None) => continue,
-                Ok(Some(opening)) => {
-                    let FastConnection { stream, unread, .. } = connection;
-                    drop((waiting, snapshot));
-                    return websocket::serve(app, stream, unread, tracked, opening).await;
-                }
-                Err(ConnectionCut) => return,
+                Ok(Some(opening)) => return Some(connection.upgraded(opening)),
+                Err(ConnectionCut) => return None,
             }
         };
         let _serving = app.drain.serving();
         drop(waiting);
         if !tracked.begin() {
-            return;
+            return None;
         }
-        if connection.answer(app, &snapshot, call).await.is_err() {
-            return;
-        }
+        connection.answer(app, &snapshot, call).await.ok()?;
         tracked.end(connection.silence.since);
     }
 }
@@ -123,7 +115,12 @@ struct FastCall {
 }
 
 impl<'a> FastConnection<'a> {
-    fn new(stream: Stream, tracked: &'a Arc<TrackedConnection>, patience: Duration) -> Self {
+    fn new(
+        stream: Stream,
+        tracked: &'a Arc<TrackedConnection>,
+        patience: Duration,
+        only_websocket: bool,
+    ) -> Self {
         Self {
             stream,
             tracked,
@@ -132,7 +129,15 @@ impl<'a> FastConnection<'a> {
             buffer: Vec::new(),
             looked_at: true,
             silence: IdleTimer::new(patience),
-            only_websocket: false,
+            only_websocket,
+        }
+    }
+
+    fn upgraded(self, opening: Box<UpgradeRequest>) -> UpgradedConnection {
+        UpgradedConnection {
+            stream: self.stream,
+            unread: self.unread,
+            opening,
         }
     }
 

@@ -18,6 +18,7 @@ use super::connections::{AdmittedConnection, TrackedConnection};
 use super::http2::{self, Http2Timeouts};
 use super::rpc_app::RpcApp;
 use super::tls::{self, HandshakeFault, TlsListeners};
+use super::websocket::{self, UpgradedConnection};
 use super::{fast_path, forwarded, head, proxy_protocol};
 use crate::config::{Config, Listen};
 use crate::snapshot::Snapshot;
@@ -60,29 +61,30 @@ impl Front {
         }
     }
 
+    /// Serves requests until the connection ends or becomes a WebSocket.
     async fn serve(
         &self,
         stream: Stream,
         tracked: &Arc<TrackedConnection>,
         shutdown: &ShutdownWatch,
-    ) {
+    ) -> Option<UpgradedConnection> {
         let only_websocket = tls::is_among(&stream, &self.websocket_only);
         let beginning = self.app.published.load().config.limits.head_timeout;
         let begun = self.begin(stream, tracked, beginning, only_websocket);
-        let begun = begun.await;
-        let Some((stream, version)) = begun else {
-            return;
-        };
+        let (stream, version) = begun.await?;
         let patience = Http2Timeouts {
             beginning,
             idle: self.keepalive,
         };
         match version {
             Version::One => {
-                let keepalive = self.keepalive;
-                fast_path::serve(&self.app, stream, tracked, keepalive, only_websocket).await;
+                let terms = (self.keepalive, only_websocket);
+                fast_path::serve(&self.app, stream, tracked, terms).await
             }
-            Version::Two => http2::serve(&self.app, stream, tracked, patience, shutdown).await,
+            Version::Two => {
+                http2::serve(&self.app, stream, tracked, patience, shutdown).await;
+                None
+            }
         }
     }
 
@@ -206,6 +208,9 @@ impl ServerApp for Front {
         drop(snapshot);
         // Once on the heap it is not copied any more.
         let serving = Box::pin(self.serve(stream, &admitted, shutdown));
+        let upgraded = admitted.until_cut(serving).await.flatten()?;
+        // What served requests is much larger than what a socket needs, and gone by now.
+        let serving = Box::pin(websocket::serve(&self.app, upgraded, &admitted));
         admitted.until_cut(serving).await;
         None
     }

@@ -44,6 +44,14 @@ pub(super) struct UpgradeRequest {
     place: SocketPermit,
 }
 
+/// A connection that asks to become a WebSocket.
+pub(super) struct UpgradedConnection {
+    pub(super) stream: Stream,
+    /// Bytes that followed the request.
+    pub(super) unread: BytesMut,
+    pub(super) opening: Box<UpgradeRequest>,
+}
+
 /// A request to be upgraded that is refused.
 pub(super) struct RefusedUpgrade {
     pub(super) rejection: Rejection,
@@ -154,15 +162,17 @@ fn accept(request: &ParsedRequest) -> Result<String, Rejection> {
     }
 }
 
-/// Answers the handshake and serves the socket until its end. `unread` are bytes that followed the
-/// request.
+/// Answers the handshake and serves the socket until its end.
 pub(super) async fn serve(
     app: &Arc<RpcApp>,
-    mut stream: Stream,
-    unread: BytesMut,
+    connection: UpgradedConnection,
     tracked: &Arc<TrackedConnection>,
-    opening: Box<UpgradeRequest>,
 ) {
+    let UpgradedConnection {
+        mut stream,
+        unread,
+        opening,
+    } = connection;
     let UpgradeRequest {
         head,
         trace,

@@ -134,7 +134,7 @@ async fn a_cut_connection_ends_what_it_does() {
     let admitted = connections.admit(None, &limits).unwrap();
     let tracked = Arc::clone(&admitted);
     let working = tokio::spawn(async move {
-        tracked.until_cut(std::future::pending()).await;
+        tracked.until_cut(std::future::pending::<()>()).await;
     });
     tokio::task::yield_now().await;
     assert!(connections.admit(None, &limits).is_some());
@@ -194,7 +194,7 @@ async fn nobody_is_waited_for_long_while_the_gateway_stops() {
     let (stalled, served, silent) = (open(1), open(2), open(3));
     assert!(served.begin() && stalled.begin());
     let _kept = stalled.charge(10, &limits).unwrap();
-    let silent = tokio::spawn(async move { silent.until_cut(std::future::pending()).await });
+    let silent = tokio::spawn(async move { silent.until_cut(std::future::pending::<()>()).await });
     pass(6_000).await;
     connections.cut_stalled(Duration::from_secs(30), true);
     pass(1_000).await;
@@ -215,7 +215,7 @@ async fn a_request_that_nobody_has_read_yet_is_served_before_its_connection_ends
     let open = |last| connections.admit(Some(address(last)), &limits).unwrap();
     let (idle, asking) = (open(1), open(2));
     connections.dismiss_idle();
-    idle.until_cut(std::future::pending()).await;
+    idle.until_cut(std::future::pending::<()>()).await;
     // Its socket is looked at when others have run.
     let mut served = false;
     let work = async {

@@ -73,15 +73,16 @@ impl TrackedConnection {
         self.state.is_cut()
     }
 
-    /// Runs the work of a connection until it ends, or until the connection is to be closed.
-    pub(in crate::edge) async fn until_cut(&self, work: impl Future<Output = ()>) {
+    /// Runs the work of a connection until it ends, or until the connection is to be closed; then
+    /// there is no result.
+    pub(in crate::edge) async fn until_cut<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         let mut known: Option<Waker> = None;
         let mut last_look = pin!(yield_now());
         std::future::poll_fn(|context| {
             // Polled first, so that a blocking write can still be logged.
-            if work.as_mut().poll(context).is_ready() {
-                return Poll::Ready(());
+            if let Poll::Ready(result) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(result));
             }
             // A task is woken by the same waker all its life.
             if !known
@@ -92,18 +93,18 @@ impl TrackedConnection {
                 self.state.wakes(context.waker());
             }
             if self.is_cut() {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
             // The runtime checks its sockets before a task that has yielded continues. What had
             // arrived by then was not a complete request.
             if self.state.is_dismissed() && last_look.as_mut().poll(context).is_ready() {
                 let metrics = &self.connections.metrics;
                 self.state.cut(CloseCause::Stopping, metrics);
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
             Poll::Pending
         })
-        .await;
+        .await
     }
 }
 
