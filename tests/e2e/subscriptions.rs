@@ -2,6 +2,7 @@
 //! the upstream that told them is not.
 
 mod bounds;
+mod departure;
 mod failovers;
 mod garbled;
 mod hot;

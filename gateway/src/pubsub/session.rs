@@ -2,6 +2,7 @@
 //! to be closed, the code tells clients what to do.
 
 mod client;
+mod departure;
 mod ending;
 mod entry_terms;
 mod message_handler;
@@ -21,11 +22,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 pub use self::client::{SocketClient, SocketObserver};
+use self::departure::Departure;
 pub use self::ending::EndedSocket;
 use self::ending::{end, within};
 use self::message_handler::MessageHandler;
@@ -155,9 +156,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         if let Err(end) = self.check() {
             return end;
         }
-        let mut leaving = std::pin::pin!(hub.leaves());
-        let mut leaves_at: Option<Instant> = None;
+        let mut leave = std::pin::pin!(hub.leaves());
+        let mut leaving: Option<Departure> = None;
         loop {
+            let leaves_at = leaving.as_mut().map(|departure| {
+                let waits = self.speaker.awaits_signature();
+                if waits {
+                    departure.waits();
+                }
+                departure.at(waits)
+            });
             let leaves = leaves_at.is_some_and(|at| at <= Instant::now());
             if leaves && self.calls.is_empty() && self.outbox.is_empty() {
                 return SocketEnd::Leaving;
@@ -183,9 +191,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                 }
                 message = self.socket.next(), if listens => self.hear(message),
                 Ok(()) = self.changes.changed() => self.check(),
-                () = &mut leaving, if leaves_at.is_none() => {
-                    let share = fastrand::f64();
-                    leaves_at = Some(Instant::now() + self.settings.close_over.mul_f64(share));
+                () = &mut leave, if leaving.is_none() => {
+                    leaving = Some(Departure::within(self.settings.close_over));
                     Ok(())
                 }
                 () = sleep_until(wakes) => self.look().await,

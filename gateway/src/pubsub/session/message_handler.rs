@@ -24,7 +24,7 @@ use crate::pubsub::answer::gather;
 use crate::pubsub::collected::CollectedAnswer;
 use crate::pubsub::hub::Hub;
 use crate::pubsub::outbox::Outbox;
-use crate::pubsub::subscription_kind::SubscriptionAction;
+use crate::pubsub::subscription_kind::{SubscriptionAction, SubscriptionKind};
 use crate::pubsub::topic::Topic;
 
 /// How long the refusal of a subscription is held back.
@@ -106,6 +106,13 @@ impl MessageHandler {
         for (id, topic) in all {
             self.0.hub.leave(&topic, id);
         }
+    }
+
+    /// Whether the client waits for a transaction to be confirmed.
+    pub(super) fn awaits_signature(&self) -> bool {
+        let own = self.0.subscribed.lock();
+        let mut topics = own.iter().flat_map(HashMap::values);
+        topics.any(|topic| topic.kind() == SubscriptionKind::Signature && !topic.has_ended())
     }
 
     /// Removes subscriptions that have ended by themselves.
