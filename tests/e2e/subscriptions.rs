@@ -6,7 +6,9 @@ mod departure;
 mod failovers;
 mod garbled;
 mod hot;
+mod losses;
 mod moves;
+mod real_clients;
 mod slots;
 mod told;
 

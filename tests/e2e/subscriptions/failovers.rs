@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use perijove_tests::client::websocket::{Heard, WebSocket};
-use perijove_tests::gateway::{Endpoint, Gateway, GatewayConfig};
 use perijove_tests::sandbox::accounts::{Nature, keys};
-use perijove_tests::sandbox::{Fault, Kind, Settings, chain, transaction};
+use perijove_tests::sandbox::{chain, transaction};
 use perijove_tests::wait::until;
 use serde_json::json;
 use tokio::sync::watch;
@@ -17,72 +16,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::Watched;
+use super::losses::{LOSSES, Loss, all_are_well, scene, sockets};
 use super::told::Told;
-use crate::scene::all_probed;
 
 const ROUNDS: usize = 20;
 const CLIENTS: usize = 4;
 /// Chance is the same each time, so that a failure comes again.
 const SEED: u64 = 12;
-
-/// How an upstream is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Loss {
-    /// Its port is closed, and its sockets are cut.
-    Killed,
-    Closed(u16),
-    /// Its process is stopped.
-    Stopped,
-    /// Its sockets stay open, and nothing is read or written.
-    Frozen,
-    /// Nothing is told any more, but pings are answered.
-    Silent,
-    /// Its sockets tell late.
-    SocketsLag,
-    NodeLags,
-}
-
-const LOSSES: [Loss; 17] = [
-    Loss::Killed,
-    Loss::Closed(0),
-    Loss::Closed(1000),
-    Loss::Closed(1001),
-    Loss::Closed(1002),
-    Loss::Closed(1006),
-    Loss::Closed(1008),
-    Loss::Closed(1009),
-    Loss::Closed(1011),
-    Loss::Closed(1012),
-    Loss::Closed(1013),
-    Loss::Closed(4000),
-    Loss::Stopped,
-    Loss::Frozen,
-    Loss::Silent,
-    Loss::SocketsLag,
-    Loss::NodeLags,
-];
-
-impl Loss {
-    /// How it can be seen.
-    fn sign(self) -> &'static str {
-        match self {
-            Self::Killed | Self::Closed(_) => "closed",
-            Self::Stopped | Self::Frozen | Self::Silent => "silent",
-            Self::SocketsLag | Self::NodeLags => "behind",
-        }
-    }
-
-    fn fault(self) -> Option<Fault> {
-        Some(match self {
-            Self::Killed | Self::Stopped => return None,
-            Self::Closed(code) => Fault::ws_close(code),
-            Self::Frozen => Kind::WsFreeze.into(),
-            Self::Silent => Kind::WsSilence { after: 0 }.into(),
-            Self::SocketsLag => Kind::WsLag { slots: 40 }.into(),
-            Self::NodeLags => Fault::lag(40),
-        })
-    }
-}
 
 /// A client that is told by a task of its own.
 struct Client {
@@ -166,53 +106,6 @@ impl Sender {
     }
 }
 
-/// Sockets to an upstream with subscriptions on them, by number; and how many wait for one.
-async fn sockets(scene: &Watched, upstream: &str) -> (Vec<u64>, u64) {
-    let status = scene.gateway.status().await;
-    let upstreams = &status["websocket"]["upstreams"];
-    let sockets = upstreams["sockets"].as_array().unwrap();
-    let own = sockets.iter().filter(|socket| {
-        socket["upstream"] == upstream && socket["subscriptions"].as_u64() > Some(0)
-    });
-    let numbers = own.map(|socket| socket["socket"].as_u64().unwrap());
-    (numbers.collect(), upstreams["waiting"].as_u64().unwrap())
-}
-
-async fn all_are_well(scene: &Watched) {
-    until("all upstreams to be well", || async {
-        let status = scene.gateway.status().await;
-        let upstreams = status["upstreams"].as_array()?;
-        let well = upstreams.iter().all(|one| one["health"] == "healthy");
-        well.then_some(())
-    })
-    .await;
-}
-
-/// `v0` and `v1` are validators; `p` is a process of its own, another gateway in front of `v2`.
-async fn scene() -> (Watched, Gateway) {
-    let settings = Settings {
-        validators: 3,
-        moving: true,
-        slot_time: Duration::from_millis(150),
-        start_slot: 41 * 7_000_000 + 20,
-        ..Settings::default()
-    };
-    let cluster = perijove_tests::sandbox::Sandbox::with(settings)
-        .await
-        .unwrap();
-    let process = Gateway::start(GatewayConfig::new().upstream(cluster.validator(2))).await;
-    let ws_url = format!("ws://{}/", process.address());
-    let config = GatewayConfig::new()
-        .upstream(cluster.validator(0))
-        .upstream(cluster.validator(1))
-        .endpoint(Endpoint::at("p", &process.url()).set("ws_url", ws_url))
-        // As it is by default.
-        .set("hedge.enabled", true);
-    let gateway = Gateway::start(config).await;
-    all_probed(&gateway).await;
-    (Watched { cluster, gateway }, process)
-}
-
 /// The upstream of this round and how it is lost.
 fn choose(random: &mut fastrand::Rng, round: usize) -> (&'static str, Loss) {
     // Each way once, in whatever order; then what comes.
@@ -235,7 +128,7 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
 
 #[tokio::test]
 async fn twenty_losses_at_any_moment_lose_nothing() {
-    let (scene, process) = scene().await;
+    let (scene, process) = scene(|config| config).await;
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut clients = Vec::new();
     for key in keys(Nature::Moving, CLIENTS) {

@@ -27,6 +27,8 @@ pub struct Told {
     ids: BTreeMap<u64, &'static str>,
     /// Notifications that said that something was missed before them.
     pub gaps: usize,
+    /// Values lack what the client does not show.
+    is_partial: bool,
 }
 
 fn params(key: &str, level: &str) -> Value {
@@ -51,6 +53,15 @@ impl Told {
         told
     }
 
+    /// Told by a client that was made to subscribe to the same.
+    pub fn of_client(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            is_partial: true,
+            ..Self::default()
+        }
+    }
+
     /// Subscribes to slots alone.
     pub async fn of_slots(socket: &mut WebSocket) -> Self {
         let id = socket.subscribe("slotSubscribe", &json!([])).await;
@@ -63,9 +74,13 @@ impl Told {
     pub fn add(&mut self, message: &Value) {
         let params = &message["params"];
         let id = params["subscription"].as_u64().unwrap();
-        let result = &params["result"];
         self.gaps += usize::from(params.get("gap").is_some());
-        match self.ids[&id] {
+        self.add_of(self.ids[&id], &params["result"]);
+    }
+
+    /// A result of this subscription.
+    pub fn add_of(&mut self, what: &str, result: &Value) {
+        match what {
             "slot" => self.slots.push(result["slot"].as_u64().unwrap()),
             "root" => self.roots.push(result.as_u64().unwrap()),
             what => {
@@ -75,10 +90,26 @@ impl Told {
                     Some(key) => (key, &value["account"]),
                     None => (self.key.as_str(), value),
                 };
-                let told = self.accounts.entry((what, key.to_owned())).or_default();
-                told.push((slot, account.clone()));
+                let (key, account) = (key.to_owned(), self.shown(account.clone()));
+                let known = LEVELS.into_iter().find(|level| *level == what);
+                let what = known.unwrap_or(PROGRAM);
+                let told = self.accounts.entry((what, key)).or_default();
+                told.push((slot, account));
             }
         }
+    }
+
+    /// Whether something was told of each subscription.
+    pub fn is_told_of_everything(&self) -> bool {
+        let told = |what| self.accounts.keys().any(|(of, _)| *of == what);
+        let lists = [&self.slots, &self.roots];
+        lists.iter().all(|list| !list.is_empty()) && LEVELS.into_iter().chain([PROGRAM]).all(told)
+    }
+
+    /// Forgets what was told until now.
+    pub fn forget(&mut self) {
+        (self.slots, self.roots) = (Vec::new(), Vec::new());
+        self.accounts = BTreeMap::new();
     }
 
     pub fn newest_slot(&self) -> Option<u64> {
@@ -130,7 +161,7 @@ impl Told {
             let rises = slots.windows(2).all(|pair| pair[0] < pair[1]);
             assert!(rises, "{what}: {of:?} {slots:?}");
             for (slot, value) in told {
-                let truth = self.truth(cluster.cluster(), of, *slot);
+                let truth = self.shown(self.truth(cluster.cluster(), of, *slot));
                 assert_eq!(value, &truth, "{what}: {of:?} at {slot}");
             }
         }
@@ -170,13 +201,23 @@ impl Told {
             };
             let now = chain::block_at_or_before(now);
             let (slot, value) = told.last().unwrap();
-            let truth = self.truth(cluster.cluster(), of, now.max(*slot));
+            let truth = self.shown(self.truth(cluster.cluster(), of, now.max(*slot)));
             // A program is not told of accounts that are no more.
             if !truth.is_null() {
                 last.push((format!("{of:?}"), *slot, value.clone(), truth));
             }
         }
         last
+    }
+
+    /// What a client shows of an account.
+    fn shown(&self, mut account: Value) -> Value {
+        if self.is_partial
+            && let Some(members) = account.as_object_mut()
+        {
+            members.retain(|name, _| !["rentEpoch", "space"].contains(&name.as_str()));
+        }
+        account
     }
 
     /// What an account held at a slot; null where it was not there.
