@@ -6,6 +6,7 @@ mod departure;
 mod failovers;
 mod garbled;
 mod hot;
+mod large_program;
 mod losses;
 mod moves;
 mod real_clients;

@@ -3,6 +3,8 @@
 //! of an answer determines the answer. Lamports that clients were given come on top and live in
 //! `ledger`.
 
+use std::sync::LazyLock;
+
 use super::chain::{GAMMA, Moment, mix};
 use super::ledger::Ledger;
 
@@ -148,6 +150,18 @@ pub fn keys(nature: Nature, count: usize) -> Vec<String> {
         .filter(|key| Nature::of(key) == nature)
         .take(count)
         .collect()
+}
+
+/// A program with many accounts, of which few ever change.
+pub fn large_program() -> String {
+    made_up(u64::MAX)
+}
+
+/// Its accounts in a moving cluster; the first five move.
+pub fn large_program_accounts() -> &'static [String] {
+    static ACCOUNTS: LazyLock<Vec<String>> =
+        LazyLock::new(|| [keys(Nature::Moving, 5), keys(Nature::Still, 1500)].concat());
+    &ACCOUNTS
 }
 
 /// The made-up key with this number.

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Found, Node, filters, recorded, set};
-use crate::sandbox::accounts::Account;
+use crate::sandbox::accounts::{Account, large_program, large_program_accounts};
 use crate::sandbox::chain;
 use crate::sandbox::failure::Failure;
 use crate::sandbox::params::Params;
@@ -122,8 +122,7 @@ fn program_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure> 
     let filters = filters.map_or(&[][..], Vec::as_slice);
     filters::verify(filters)?;
     let mut list = Vec::new();
-    for index in 0..3 {
-        let key = chain::blockhash(index);
+    for key in accounts_of(program) {
         let Some(found) = held(node, params, &key) else {
             continue;
         };
@@ -139,6 +138,14 @@ fn program_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure> 
         return node.wrapped(params, json!(list));
     }
     Ok(json!(list))
+}
+
+/// The keys of a program's accounts: the same few for every program but the large one.
+fn accounts_of(program: &str) -> Vec<String> {
+    if program == large_program() {
+        return large_program_accounts().to_vec();
+    }
+    (0..3).map(chain::blockhash).collect()
 }
 
 /// None in a cluster at rest, two in a moving one.

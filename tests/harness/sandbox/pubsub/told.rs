@@ -1,5 +1,7 @@
 //! The notifications that an event causes for a subscription, word for word.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::feed::Event;
@@ -149,12 +151,16 @@ fn program(cluster: &Cluster, event: &Event, key: &str, config: &Value) -> Vec<V
         }
     };
     let before = said(event.parent);
+    let key_of = |one: &Value| one.get("pubkey").and_then(Value::as_str).map(str::to_owned);
+    let before: HashMap<_, _> = before.iter().map(|one| (key_of(one), one)).collect();
     let now = said(event.moment.slot);
     now.iter()
         .filter(|one| {
-            let key = one.get("pubkey").and_then(Value::as_str);
-            let moved = key.is_some_and(|key| touched(cluster, key, event));
-            moved || !before.contains(one)
+            let key = key_of(one);
+            let moved = key
+                .as_deref()
+                .is_some_and(|key| touched(cluster, key, event));
+            moved || before.get(&key) != Some(one)
         })
         .map(|one| in_context(event.moment.slot, one))
         .collect()
