@@ -1,4 +1,5 @@
-//! The gateway's JSON-RPC and Solana layers, and its readers of HTTP, by themselves. Of
+//! The gateway's JSON-RPC and Solana layers, and its readers of HTTP and of compressed messages over
+//! WebSocket, by themselves. Of
 //! `perijove-core` they use value types only, which stand here in its name: the crate itself has a
 //! hundred dependencies.
 
@@ -10,6 +11,7 @@ pub mod edge;
 pub mod framing;
 pub mod jsonrpc;
 pub mod pingora;
+pub mod pubsub;
 mod slot;
 pub mod solana;
 pub mod upstream;

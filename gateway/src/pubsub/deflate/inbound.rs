@@ -14,7 +14,7 @@ use super::frame_head::{
 use super::inflaters::{Inflater, Inflaters};
 
 /// Most bytes of a message that are decompressed at once.
-const FRAGMENT: usize = 4096;
+pub(super) const FRAGMENT: usize = 4096;
 
 /// What the sender has taken off the end of a message (RFC 7692 §7.2.2), and an empty last block: a
 /// message that ends within a block does not end with it.

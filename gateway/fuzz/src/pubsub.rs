@@ -1,0 +1,3 @@
+//! How compressed messages of clients are read.
+
+pub mod deflate;

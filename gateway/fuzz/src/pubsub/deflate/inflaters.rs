@@ -1,0 +1,1 @@
+../../../../src/pubsub/deflate/inflaters.rs
