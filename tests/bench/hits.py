@@ -21,7 +21,8 @@ MEMORY_BASELINE = "Perijove, memory, baseline"
 REDIS = "Perijove, Redis"
 REDIS_BASELINE = "Perijove, Redis, baseline"
 MOVING = "Perijove, moving head"
-ALL = [FIXED, NGINX, NGINX_PLAIN, VARNISH, MEMORY, REDIS, MOVING]
+FED = "Perijove, moving head, hot account"
+ALL = [FIXED, NGINX, NGINX_PLAIN, VARNISH, MEMORY, REDIS, MOVING, FED]
 BASELINES = [MEMORY_BASELINE, REDIS_BASELINE]
 
 MIB = 1024 * 1024
@@ -85,6 +86,7 @@ class Bench:
             REDIS: lambda: self.redis("redis", BINARY),
             REDIS_BASELINE: lambda: self.redis("redis-baseline", self.baseline),
             MOVING: self.moving,
+            FED: self.fed,
         }[name]()
 
     def fixed(self):
@@ -125,6 +127,17 @@ class Bench:
         calls = self.servers.calls("account", [account_call("finalized")])
         running = self.servers.gateway(self.validators, "moving", "enabled: true")
         asked = lambda: reached(self.control)["getAccountInfo"]  # noqa: E731
+        target = Target(running.port, calls, running.pid)
+        return Cache(target, "x-perijove-cache", asked, lasting=False, admin=running.admin)
+
+    def fed(self):
+        """An account that changes with every slot, and of which the gateway is notified: hardly anybody has to ask.
+        It has its own size, whatever that of the other answers is."""
+        validators, control = self.servers.sandbox(1, "--moving")
+        calls = self.servers.calls("hot", [account_call("processed")])
+        hot = "{most: 10, reads: 10, window: 1s}"
+        running = self.servers.gateway(validators, "fed", f"enabled: true, hot_accounts: {hot}")
+        asked = lambda: reached(control)["getAccountInfo"]  # noqa: E731
         target = Target(running.port, calls, running.pid)
         return Cache(target, "x-perijove-cache", asked, lasting=False, admin=running.admin)
 

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 
+from calls import ACCOUNT as KEY
 from load import Spent
 from servers import LOAD_CORE, PROXY_CORE, TARGET, Servers, free_ports
 
@@ -17,6 +18,11 @@ SHARED, DISTINCT = 10_000, 1_000
 SLOT_MILLIS = 400
 # All clients come from one address here, which by default may have half of the connections.
 LIMITS = f"limits: {{connections: {SHARED + 1000}, connections_per_address: {SHARED + 1000}}}"
+# By default only messages above 512 bytes are compressed, and the sandbox' accounts are smaller.
+COMPRESSED = "websocket: {compression: {min_bytes: 128}}"
+# A moving account, as all follow it.
+ACCOUNT = ["--method", "accountSubscribe", "--params"]
+ACCOUNT += [f'["{KEY}", {{"commitment": "processed", "encoding": "base64"}}]']
 
 
 def measure(seconds, quick):
@@ -26,11 +32,15 @@ def measure(seconds, quick):
     shared = min(SHARED, descriptors() // 2 - 100)
     kinds = {
         "the same slots": (shared // (20 if quick else 1), []),
+        "the same account": (shared // (20 if quick else 1), ACCOUNT),
+        "the same account, compressed": (shared // (20 if quick else 1), [*ACCOUNT, "--compressed"]),
         "an account each": (DISTINCT // (20 if quick else 1), ["--distinct"]),
+        "an account each, compressed": (DISTINCT // (20 if quick else 1), ["--distinct", "--compressed"]),
     }
     results = {}
     for kind, (clients, options) in kinds.items():
-        for way in (GATEWAY, HAPROXY):
+        # What passes sockets on compresses nothing.
+        for way in (GATEWAY,) if "--compressed" in options else (GATEWAY, HAPROXY):
             # A process that has served nobody yet: what memory it got for others would not be seen.
             with Servers() as servers:
                 address, pid = start(servers, way)
@@ -54,7 +64,7 @@ def start(servers, way):
     """Where clients of this way connect, and the process that serves them."""
     (validator,), _ = servers.sandbox(1, "--moving", "--slot-time", f"{SLOT_MILLIS}ms")
     if way == GATEWAY:
-        gateway = servers.gateway([validator], more=LIMITS)
+        gateway = servers.gateway([validator], more=f"{LIMITS}\n{COMPRESSED}")
         return f"127.0.0.1:{gateway.port}", gateway.pid
     return haproxy(servers, int(validator.rstrip("/").rsplit(":", 1)[1]) + 1)
 
