@@ -118,6 +118,9 @@ pub enum Rejection {
     /// No upstream gave an answer that could be passed on.
     #[error("Node is unhealthy: {reason}")]
     NoUpstream { reason: &'static str },
+    /// All upstreams that serve are this far behind, in Agave's words.
+    #[error("Node is behind by {slots} slots")]
+    Behind { slots: u64 },
     /// The gateway's own call came back to it.
     #[error(
         "this call came back to the gateway that sent it: the URL of an upstream points at this \
@@ -204,6 +207,7 @@ impl Rejection {
             | Self::MethodRefused
             | Self::KeyRefused
             | Self::NoUpstream { .. }
+            | Self::Behind { .. }
             | Self::Saturated => 200,
         }
     }
@@ -238,6 +242,7 @@ impl Rejection {
             Self::NotFromHere { .. } => "not_from_here",
             Self::KeyRefused | Self::ApiKeyRefused => "key_refused",
             Self::NoUpstream { .. } => "no_upstream",
+            Self::Behind { .. } => "behind",
             Self::Saturated => "saturated",
             Self::Loop => "loop",
             Self::Ids(_) => "bad_ids",
@@ -317,7 +322,7 @@ impl Rejection {
             Self::RateLimited { .. } | Self::OverLimit { .. } => 429,
             Self::NotInPlan | Self::NotFromHere { .. } => 403,
             Self::Unauthorised | Self::TokenExpired => 401,
-            Self::NoUpstream { .. } | Self::Saturated => -32005,
+            Self::NoUpstream { .. } | Self::Behind { .. } | Self::Saturated => -32005,
             Self::TooManyBodies | Self::TooMuchUnsent => 503,
             Self::OutcomeUnknown | Self::AnswerLost | Self::KeyRefused | Self::Loop => -32603,
             Self::Refused(_) => -32000,
@@ -345,8 +350,13 @@ impl Rejection {
             | Self::Upgrade => return None,
         };
         // @solana/kit builds its text for -32005 from `data.numSlotsBehind` and must find it.
-        let data = matches!(self, Self::NoUpstream { .. } | Self::Saturated)
-            .then(|| Bytes::from_static(br#"{"numSlotsBehind":null}"#));
+        let data = match self {
+            Self::NoUpstream { .. } | Self::Saturated => {
+                Some(Bytes::from_static(br#"{"numSlotsBehind":null}"#))
+            }
+            Self::Behind { slots } => Some(format!(r#"{{"numSlotsBehind":{slots}}}"#).into()),
+            _ => None,
+        };
         Some(RpcError {
             code,
             message: Cow::Owned(self.to_string()),

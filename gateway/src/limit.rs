@@ -13,6 +13,7 @@ mod caller_network;
 mod concurrency;
 mod gate;
 mod rate;
+mod urgency;
 
 pub use allowance::{AdmittedRequest, Allowance, Meter, PlanRefusal};
 pub use allowances::Allowances;
@@ -22,5 +23,6 @@ pub use budget::{
 };
 pub use caller_network::caller_network;
 pub use concurrency::{ConcurrencyLimit, LimitMove, LoadSample, PlacesInUse};
-pub use gate::{Gate, GatePermit, InClass, PermitRequest};
+pub use gate::{Gate, GatePermit, InClass, PermitClaim, PermitRequest};
 pub use rate::{Exceeded, Rate, Remaining};
+pub use urgency::Urgency;

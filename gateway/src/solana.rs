@@ -2,6 +2,7 @@
 //! fresh an answer is, and what every error means. Pure tables and functions.
 
 mod accounts;
+mod blockhash;
 mod canonical;
 mod capability;
 mod class;
@@ -23,6 +24,7 @@ mod verdict;
 mod view;
 
 pub use accounts::{AccountReads, Values, account_reads, compose, single, values, wrapped_parts};
+pub use blockhash::denies_blockhash;
 pub use canonical::{Canonical, canonical};
 pub use capability::Capability;
 pub use class::{Class, ImpossibleCall, ReadContext, classify};

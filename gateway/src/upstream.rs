@@ -58,6 +58,7 @@ pub use client::{ReplyTo, RpcReply, RpcRequest, WireRequest};
 pub use health::tracker::Health;
 pub use peer::{AttemptWitness, Choices, ChosenPeer, Outlook, Paused, Peer};
 pub use selection::pool::{Pool, PoolError, SharedParts};
+pub use selection::readiness::HealthReport;
 pub use selection::requirements::CallRequirements;
 pub use selection::select::{Candidate, Candidates, FailureReporter};
 pub use state::attempt_outcome::AttemptOutcome;
@@ -172,12 +173,6 @@ impl Upstream {
     /// Whether it was found to belong to another cluster: its answers mean nothing here.
     pub fn is_of_other_cluster(&self) -> bool {
         self.health() == Health::WrongCluster
-    }
-
-    /// Whether any of these methods may be sent to it.
-    fn may_be_sent_any(&self, methods: &[String]) -> bool {
-        let rules = &self.member.methods;
-        methods.iter().any(|method| rules.allow(method))
     }
 
     /// What is known of its health.

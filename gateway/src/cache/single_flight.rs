@@ -23,6 +23,8 @@ use tokio::sync::Notify;
 
 use super::CacheKey;
 use super::key::ByKey;
+use crate::limit::Urgency;
+use crate::solana::Priority;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,8 @@ struct InFlightCall<T> {
     begun: Slot,
     told: OnceLock<FollowerOutcome<T>>,
     landed: Notify,
+    /// Raised by those that follow.
+    urgency: Arc<Urgency>,
 }
 
 /// What a caller that joined has to do.
@@ -95,12 +99,15 @@ impl<T> SingleFlight<T> {
             begun: now,
             told: OnceLock::new(),
             landed: Notify::new(),
+            urgency: Arc::default(),
         });
+        let urgency = Arc::clone(&flight.urgency);
         under_way.insert(key, Arc::clone(&flight));
         FlightRole::Lead(Leader {
             key,
             shard: Arc::clone(shard),
             flight: Some(flight),
+            urgency,
         })
     }
 
@@ -122,6 +129,7 @@ pub struct Leader<T> {
     shard: Arc<FlightShard<T>>,
     /// `None` once it has settled.
     flight: Option<Arc<InFlightCall<T>>>,
+    urgency: Arc<Urgency>,
 }
 
 impl<T> Leader<T> {
@@ -135,6 +143,11 @@ impl<T> Leader<T> {
         let listed = under_way.get(&self.key);
         let listed = listed.is_some_and(|listed| Arc::ptr_eq(listed, flight));
         Arc::strong_count(flight) > 1 + usize::from(listed)
+    }
+
+    /// How urgent the call is to those that follow. It waits for nothing in a lower class.
+    pub fn urgency(&self) -> &Arc<Urgency> {
+        &self.urgency
     }
 
     /// Gives the followers the outcome. Costs next to nothing without any.
@@ -176,6 +189,13 @@ impl<T> Drop for Leader<T> {
 #[must_use = "a dropped follower gets no outcome"]
 pub struct Follower<T> {
     flight: Arc<InFlightCall<T>>,
+}
+
+impl<T> Follower<T> {
+    /// Makes the call at least as urgent as a caller of this class needs it.
+    pub fn needs(&self, class: Priority) {
+        self.flight.urgency.raise(class);
+    }
 }
 
 impl<T: Clone> Follower<T> {

@@ -5,6 +5,7 @@
 //! An operation is a type, not an object: each has its attempts compiled for it, and the path of a
 //! call costs no indirection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use perijove_core::Slot;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::error::{RefusedPage, Rejection};
-use crate::limit::PermitRequest;
+use crate::limit::{PermitRequest, Urgency};
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::trace::span;
 use crate::upstream::{Choices, ChosenPeer};
@@ -141,6 +142,11 @@ pub(super) trait Operation: Judge {
         None
     }
 
+    /// The urgency of callers who wait for the same request.
+    fn urgency(&self) -> Option<&Arc<Urgency>> {
+        None
+    }
+
     /// The verb of HTTP.
     fn verb(&self) -> &str;
 
@@ -178,6 +184,11 @@ pub(super) trait Operation: Judge {
     /// The lowest slot from which an answer may be.
     fn slot_floor(&self) -> Option<Slot> {
         None
+    }
+
+    /// The slot that an upstream must have reached to settle this doubt.
+    fn floor_in_doubt(&self, _doubt: FaultKind) -> Option<Slot> {
+        self.slot_floor()
     }
 
     /// What is delivered where the best answer is one in doubt.

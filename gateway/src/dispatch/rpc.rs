@@ -2,10 +2,15 @@
 //! it demands of a node. Before its answer is delivered, history that it lacks is looked for
 //! ([`history`]).
 
+mod answer_age;
 mod answer_notes;
 mod answer_payload;
 mod archive_budget;
+mod behind;
+mod counter_bounds;
+mod detached;
 mod floor;
+mod fresh;
 mod history;
 mod judge;
 mod memory;
@@ -16,10 +21,11 @@ mod session_floor;
 mod unknown_methods;
 mod withheld;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use perijove_core::{Slot, UnixClock};
+use perijove_core::Slot;
 use tokio::time::Instant;
 
 pub use answer_notes::{AnswerNotes, CallSummary};
@@ -28,25 +34,21 @@ pub use floor::Floors;
 pub use memory::RpcMemory;
 pub use read_session::{ReadSession, ShownHeads, ToldHeads};
 
-use answer_payload::JudgedCall;
+use answer_age::AnswerAge;
+use behind::is_behind;
+use detached::{AsRpcJudge, DetachedCall};
 use judge::RpcJudge;
 
 use super::attempts::{Attempts, AttemptsOutcome};
-use super::operation::{Demands, Judge, LastResort, Operation};
+use super::operation::{Demands, LastResort, Operation};
 use super::{Delivered, Dispatch};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call};
-use crate::limit::PermitRequest;
-use crate::solana::{
-    Class, Extension, FaultKind, Heads, Idempotency, Method, Penalty, Retry, Verdict,
-};
+use crate::limit::{PermitRequest, Urgency};
+use crate::solana::{Class, Extension, FaultKind, Idempotency, Method, Penalty, Retry, Verdict};
 use crate::upstream::{
-    CallRequirements, Candidate, Candidates, DeeperUpstreams, FailureReporter, Health, Pool,
-    RpcReply, RpcRequest, TransportFault, Upstream,
+    CallRequirements, Candidates, DeeperUpstreams, Health, Pool, RpcRequest, Upstream,
 };
-
-/// A node this many slots behind the others may know less than they do about a transaction.
-const FRESH_LAG: u64 = 2;
 
 /// One call to be answered.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,8 @@ pub struct RpcCall<'a> {
     pub session: &'a ReadSession,
     /// Who goes first where upstreams' connections are short.
     pub ask: PermitRequest,
+    /// That of callers who wait for the same call.
+    pub urgency: Option<&'a Arc<Urgency>>,
     /// Upstreams are told not to look into long-term storage.
     pub ledger_only: bool,
     /// Only upstreams that may have what another has not; see `history`.
@@ -84,25 +88,22 @@ impl Dispatch<'_, RpcCall<'_>> {
             mut summary,
         } = attempts.run().await;
         let operation = &self.operation;
-        if let Some(heads) = freshness {
+        if let Some(age) = freshness {
             summary.doubt = None;
-            summary.notes.told_heads = operation.session.tell(&heads);
+            summary.notes.told_heads = operation.session.tell(&age.heads);
         } else if let Delivered::Payload(payload) = &delivered {
             // An older answer for want of a newer one, say: the batch it belongs to must see that.
             let heads = operation.heads(payload);
             summary.notes.told_heads = match summary.doubt {
                 // However old it is, the client has seen it.
-                Some(FaultKind::BehindTip) => operation.session.tell(&heads),
+                Some(FaultKind::BehindTip | FaultKind::BlockhashNotFound) => {
+                    operation.session.tell(&heads)
+                }
                 _ => operation.session.shows(&heads),
             };
         }
         (delivered, summary)
     }
-}
-
-/// What judges as [`RpcJudge`] does: a call under way, and what is kept of it.
-trait AsRpcJudge {
-    fn as_judge(&self) -> RpcJudge<'_>;
 }
 
 impl AsRpcJudge for RpcCall<'_> {
@@ -126,33 +127,6 @@ impl RpcCall<'_> {
         Extension::of(method) != Some(Extension::Write)
             && !self.pool.names(method)
             && !self.memory.unknown_methods.is_served(method)
-    }
-}
-
-impl<J: AsRpcJudge + Sync> Judge for J {
-    type Chosen = Candidate;
-    type Request = RpcRequest;
-    type Answer = AnswerPayload;
-    type Freshness = Heads;
-
-    fn judge(
-        &self,
-        candidate: &mut Candidate,
-        reply: Result<RpcReply, TransportFault>,
-    ) -> JudgedCall {
-        self.as_judge().judge(candidate, reply)
-    }
-
-    fn observe_latency(&self, upstream: &Upstream, latency: Duration, quantile: f64) {
-        self.as_judge().observe_latency(upstream, latency, quantile);
-    }
-
-    fn hold_against(&self, upstream: &Upstream, kind: FaultKind) {
-        self.as_judge().hold_against(upstream, kind);
-    }
-
-    fn never_answered(&self, witness: &FailureReporter, _served: bool) {
-        self.as_judge().never_answered(witness);
     }
 }
 
@@ -185,6 +159,10 @@ impl<'a> Operation for RpcCall<'a> {
         }
     }
 
+    fn urgency(&self) -> Option<&Arc<Urgency>> {
+        self.urgency
+    }
+
     fn verb(&self) -> &'static str {
         "POST"
     }
@@ -203,6 +181,7 @@ impl<'a> Operation for RpcCall<'a> {
             history: self.deeper,
             strange: self.is_strange(),
             priority: self.ask.priority,
+            urgency: self.urgency.map(|urgency| &**urgency),
             ..CallRequirements::of(self.class, self.call.method())
         };
         self.pool.candidates(requirements)
@@ -216,26 +195,37 @@ impl<'a> Operation for RpcCall<'a> {
         upstream.state().slot(self.class.context.commitment)
     }
 
-    fn doubt(&self, heads: &Heads, upstream: &Upstream) -> Option<FaultKind> {
-        if self.session.goes_backwards(heads) {
+    fn doubt(&self, age: &AnswerAge, upstream: &Upstream) -> Option<FaultKind> {
+        if self.session.goes_backwards(&age.heads) {
             return Some(FaultKind::BehindSession);
         }
-        let slot = heads.slot()?;
-        if upstream.state().health() == Health::Suspect {
+        let slot = age.heads.slot();
+        let suspect = || upstream.state().health() == Health::Suspect;
+        if (slot.is_some() && suspect()) || !self.is_possible(&age.heads) {
             return Some(FaultKind::SlotInDoubt);
         }
         let commitment = self.class.context.commitment;
-        upstream
-            .is_outdated(slot, commitment)
-            .then_some(FaultKind::BehindTip)
+        if slot.is_some_and(|slot| upstream.is_outdated(slot, commitment)) {
+            return Some(FaultKind::BehindTip);
+        }
+        let denied = age.denies_blockhash && self.trails(upstream, slot);
+        denied.then_some(FaultKind::BlockhashNotFound)
     }
 
-    fn stands_at(&self, heads: &Heads, doubt: FaultKind, upstream: &Upstream) -> Option<Slot> {
-        let slot = heads.slot().filter(|_| doubt != FaultKind::SlotInDoubt);
+    fn stands_at(&self, age: &AnswerAge, doubt: FaultKind, upstream: &Upstream) -> Option<Slot> {
+        let slot = age.heads.slot();
+        let slot = slot.filter(|_| doubt != FaultKind::SlotInDoubt);
         if let Some(slot) = slot {
             upstream.stands_at(slot, self.class.context.commitment);
         }
         slot
+    }
+
+    fn floor_in_doubt(&self, doubt: FaultKind) -> Option<Slot> {
+        match doubt {
+            FaultKind::BlockhashNotFound => self.slot_floor().max(self.fresh_floor()),
+            _ => self.slot_floor(),
+        }
     }
 
     fn slot_floor(&self) -> Option<Slot> {
@@ -258,8 +248,7 @@ impl<'a> Operation for RpcCall<'a> {
 
     /// What a node that trails the others finds wrong with a transaction may be right on theirs.
     fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry {
-        let live = upstream.state();
-        let trails = live.health() != Health::Healthy || live.lag() > FRESH_LAG;
+        let trails = is_behind(upstream);
         let signed = self.class.profile().idempotency == Idempotency::WriteBySignature;
         if verdict.kind == FaultKind::SimulationFailed && signed && trails {
             return Retry::Elsewhere;
@@ -334,22 +323,5 @@ impl<'a> Operation for RpcCall<'a> {
         (is_sent && verdict.kind == FaultKind::AlreadyProcessed)
             .then(|| own_answer::signature(self.call))
             .flatten()
-    }
-}
-
-/// What is kept of a call to judge answers that come too late.
-pub(super) struct DetachedCall {
-    call: Call,
-    class: Class,
-    clock: UnixClock,
-}
-
-impl AsRpcJudge for DetachedCall {
-    fn as_judge(&self) -> RpcJudge<'_> {
-        RpcJudge {
-            call: &self.call,
-            class: &self.class,
-            clock: self.clock,
-        }
     }
 }

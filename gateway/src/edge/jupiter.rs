@@ -58,7 +58,7 @@ impl RpcApp {
         let deadline = head.context.deadline;
         let log = snapshot.config.log.access;
         let in_turn = async {
-            let turn = pipeline.turn(snapshot, ask, deadline).await?;
+            let turn = pipeline.turn(snapshot, ask.into(), deadline).await?;
             let answered = call.answer().await;
             drop(turn);
             answered

@@ -27,10 +27,6 @@ use crate::snapshot::Snapshot;
 use crate::trace::Hops;
 use crate::upstream;
 
-/// A node calls itself healthy up to this many slots behind the cluster (Agave's default of
-/// `--health-check-slot-distance`).
-const AGAVE_HEALTHY_LAG: u64 = 128;
-
 impl RpcApp {
     /// Reads one HTTP/2 request and answers it. The session may still have to be finished.
     pub(super) async fn exchange(
@@ -161,7 +157,7 @@ impl RpcApp {
                 self.ended(reply::preflight(&mut wire, head, allowed).await)
             }
             RequestKind::Health => {
-                let word = health_word(snapshot);
+                let word = snapshot.pool.health().word();
                 self.ended(reply::health(&mut session.wire(), word, head).await)
             }
             RequestKind::Price => {
@@ -263,14 +259,5 @@ impl RpcApp {
         let refusal = ApiRefusal::rpc(rejection);
         // The client may be gone already; nothing else can be done.
         drop(self.tell(via, &snapshot, &refusal, &head).await);
-    }
-}
-
-/// One of Agave's three words, for the freshest upstream in service.
-fn health_word(snapshot: &Snapshot) -> &'static str {
-    match snapshot.pool.least_lag() {
-        Some(lag) if lag <= AGAVE_HEALTHY_LAG => "ok",
-        Some(_) => "behind",
-        None => "unknown",
     }
 }

@@ -68,3 +68,16 @@ fn what_is_too_large_says_so_in_agaves_words_and_names_the_limit() {
         assert!(body.trim_end().ends_with(limit), "{body}");
     }
 }
+
+#[test]
+fn behind_is_said_in_agaves_words() {
+    let (body, _) = Rejection::Behind { slots: 42 }.body(&Id::null());
+    assert_eq!(
+        body,
+        concat!(
+            r#"{"jsonrpc":"2.0","error":{"code":-32005,"message":"Node is behind by 42 slots","#,
+            r#""data":{"numSlotsBehind":42}},"id":null}"#
+        )
+        .as_bytes()
+    );
+}

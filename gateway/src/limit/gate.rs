@@ -23,11 +23,13 @@ use tokio::time::{Duration, Instant};
 
 use crate::solana::Priority;
 use permit_request::CLASSES;
-pub use permit_request::PermitRequest;
+pub use permit_request::{PermitClaim, PermitRequest};
 use queue::{PriorityQueue, Waiter};
 
 mod permit_request;
 mod queue;
+#[cfg(test)]
+mod raised_tests;
 #[cfg(test)]
 mod tests;
 
@@ -151,15 +153,34 @@ impl Gate {
     }
 
     /// Waits for a place. `None` if the call is refused because too many wait. Dropping the future
-    /// leaves the queue; that will be the case after `patience`.
-    pub async fn place(
+    /// leaves the queue; that will be the case after `patience`. A call whose class is raised meanwhile
+    /// waits on in the higher class, and one that would be refused asks once more as one of that.
+    pub async fn place<'a>(
         self: &Arc<Self>,
-        ask: PermitRequest,
+        claim: impl Into<PermitClaim<'a>>,
         patience: Duration,
     ) -> Option<GatePermit> {
-        if let Some(place) = self.try_place(ask) {
-            return Some(place);
+        let claim = claim.into();
+        let begun = Instant::now();
+        loop {
+            let ask = claim.ask();
+            if let Some(place) = self.try_place(ask) {
+                return Some(place);
+            }
+            let patience = patience.saturating_sub(begun.elapsed());
+            tokio::select! {
+                biased;
+                place = self.wait(ask, patience) => match place {
+                    None if claim.ask().priority > ask.priority => {}
+                    place => return place,
+                },
+                () = claim.raised_above(ask) => {}
+            }
         }
+    }
+
+    /// Waits for a place in one class.
+    async fn wait(self: &Arc<Self>, ask: PermitRequest, patience: Duration) -> Option<GatePermit> {
         let (grant, granted) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();

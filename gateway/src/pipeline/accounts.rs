@@ -15,6 +15,7 @@ use super::call::dispatch;
 use crate::cache::{AnswerOrigin, CacheEntry, CacheKey, EntryFreshness, KeyScope, ScopedKeys};
 use crate::dispatch::{AnswerPayload, CallSummary, Delivered};
 use crate::jsonrpc::Answer;
+use crate::limit::Urgency;
 use crate::solana::{self, AccountReads, Method, SlotView};
 
 /// The kept accounts of one call.
@@ -85,7 +86,11 @@ impl CacheableCall<'_> {
 
     /// Requests only the missing accounts, if the same slot and the same bank can be expected.
     /// `None` if all have to be requested after all.
-    pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered<AnswerPayload>, CallSummary)> {
+    /// `urgency`: of those that wait for the same call.
+    pub(super) async fn ask_for_the_rest(
+        &self,
+        urgency: Option<&Arc<Urgency>>,
+    ) -> Option<(Delivered<AnswerPayload>, CallSummary)> {
         if !self.reads() {
             return None;
         }
@@ -111,7 +116,7 @@ impl CacheableCall<'_> {
         }
         let call = self.call.with_params(pieces.reads.rest(&missing));
         let (delivered, attempt_summary) =
-            dispatch(self.request, &call, self.class, &self.session).await;
+            dispatch(self.request, &call, self.class, &self.session, urgency).await;
         let answer = match &delivered {
             // If a part cannot be requested, the whole cannot either.
             Delivered::Rejected(_) => return Some((delivered, attempt_summary)),

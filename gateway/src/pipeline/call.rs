@@ -32,7 +32,9 @@ use crate::context::RequestContext;
 use crate::dispatch::{AnswerPayload, CallSummary, Delivered, Dispatch, ReadSession, RpcCall};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, RequestEntry};
+use crate::limit::{PermitClaim, Urgency};
 use crate::solana::{Class, Idempotency, Method};
+use crate::upstream::HealthReport;
 
 /// The outcome of an invalid entry.
 const INVALID: &str = "invalid";
@@ -178,9 +180,10 @@ async fn dispatch_and_store(
         session,
         ..
     } = cacheable;
-    let (delivered, attempt_summary) = match cacheable.ask_for_the_rest().await {
+    let urgency = leader.as_ref().map(Leader::urgency);
+    let (delivered, attempt_summary) = match cacheable.ask_for_the_rest(urgency).await {
         Some(composed) => composed,
-        None => dispatch(request, call, class, session).await,
+        None => dispatch(request, call, class, session, urgency).await,
     };
     let stored = cacheable.store(&delivered, &attempt_summary);
     if let Some(claim) = claim
@@ -194,19 +197,23 @@ async fn dispatch_and_store(
     (delivered, attempt_summary)
 }
 
-/// Step 10: the call is sent to upstreams, when it is its turn and with the caller's plan and deadline: attempts, retries and hedges until the caller's deadline.
+/// Step 10: the call is sent to upstreams, when it is its turn and with the caller's plan and deadline:
+/// attempts, retries and hedges until the caller's deadline. `urgency`: of those that wait for the same
+/// call.
 pub(super) async fn dispatch(
     request: &Request,
     call: &Call,
     class: &Class,
     session: &ReadSession,
+    urgency: Option<&Arc<Urgency>>,
 ) -> (Delivered<AnswerPayload>, CallSummary) {
     let step = request.context.step("dispatch", class.method.label());
-    let _turn = match request.turn(class).await {
+    let ask = request.ask(class);
+    let claim = PermitClaim::new(ask, urgency.map(|urgency| &**urgency));
+    let _turn = match request.turn(claim).await {
         Ok(turn) => turn,
         Err(rejection) => return (Delivered::Rejected(rejection), CallSummary::default()),
     };
-    let ask = request.ask(class);
     let (delivered, attempt_summary) = Dispatch {
         operation: RpcCall {
             pool: &request.snapshot.pool,
@@ -215,6 +222,7 @@ pub(super) async fn dispatch(
             class,
             session,
             ask,
+            urgency,
             ledger_only: request.ledger_only,
             deeper: None,
         },
@@ -268,7 +276,7 @@ fn refresh(cacheable: &CacheableCall<'_>) {
 /// Steps 10 and 12 of a call without the cache.
 async fn run_uncached(request: &Request, call: &Call, class: &Class, id: &Id) -> CallReply {
     let session = request.session(class);
-    let (delivered, attempt_summary) = dispatch(request, call, class, &session).await;
+    let (delivered, attempt_summary) = dispatch(request, call, class, &session, None).await;
     let label = class.method.label();
     let reply = CallReply::of_delivered(delivered, id, attempt_summary, label, None);
     if request.snapshot.cache.enabled() {
@@ -304,18 +312,22 @@ fn refused_or_own(request: &Request, call: &Call, class: &Class, id: &Id) -> Opt
 
 fn health(request: &Request, id: &Id) -> CallReply {
     let label = Method::GetHealth.label();
-    if request.snapshot.pool.can_serve() {
-        let body = [
-            br#"{"jsonrpc":"2.0","result":"ok","id":"#,
-            id.as_bytes(),
-            b"}",
-        ]
-        .concat();
-        CallReply::own(Bytes::from(body), label, "ok")
-    } else {
-        let rejection = Rejection::NoUpstream {
-            reason: "no upstream is available",
-        };
-        CallReply::rejected(&rejection, id, label)
+    match request.snapshot.pool.health() {
+        HealthReport::Ok => {
+            let body = [
+                br#"{"jsonrpc":"2.0","result":"ok","id":"#,
+                id.as_bytes(),
+                b"}",
+            ]
+            .concat();
+            CallReply::own(Bytes::from(body), label, "ok")
+        }
+        HealthReport::Behind(slots) => CallReply::rejected(&Rejection::Behind { slots }, id, label),
+        HealthReport::Unknown => {
+            let rejection = Rejection::NoUpstream {
+                reason: "no upstream is available",
+            };
+            CallReply::rejected(&rejection, id, label)
+        }
     }
 }

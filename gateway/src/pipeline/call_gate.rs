@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::config::Limits;
 use crate::error::Rejection;
-use crate::limit::{Gate, GatePermit, PermitRequest};
+use crate::limit::{Gate, GatePermit, PermitClaim};
 use crate::solana::Priority;
 
 /// Wait time reported to a refused caller.
@@ -97,7 +97,7 @@ impl CallGate {
     pub(super) async fn turn(
         &self,
         limits: &Limits,
-        ask: PermitRequest,
+        claim: PermitClaim<'_>,
         deadline: Instant,
     ) -> Result<Option<GatePermit>, Rejection> {
         let Some(calls) = limits.calls else {
@@ -105,20 +105,21 @@ impl CallGate {
         };
         let gate = &self.gate;
         gate.resize(calls, limits.calls_waiting);
-        let metrics = self.of(ask.priority);
+        // By the class that it has by then.
+        let metrics = || self.of(claim.ask().priority);
         let count = |which: fn(&ClassMetrics) -> &IntCounter| {
-            if let Some(metrics) = metrics {
+            if let Some(metrics) = metrics() {
                 which(metrics).inc();
             }
         };
-        if let Some(place) = gate.try_place(ask) {
+        if let Some(place) = gate.try_place(claim.ask()) {
             count(|metrics| &metrics.at_once);
             return Ok(Some(place));
         }
         let begun = Instant::now();
         let until = deadline.min(begun + limits.calls_queue);
-        let waited = Box::pin(timeout_at(until, gate.place(ask, until - begun))).await;
-        if let Some(metrics) = metrics {
+        let waited = Box::pin(timeout_at(until, gate.place(claim, until - begun))).await;
+        if let Some(metrics) = metrics() {
             metrics.waited.observe(begun.elapsed().as_secs_f64());
         }
         match waited {
@@ -151,6 +152,7 @@ impl CallGate {
                 "limit": limit,
                 "in_progress": self.gate.used(),
                 "waiting": self.gate.waiting(),
+                "classes": self.gate.by_class(),
             }),
         }
     }

@@ -40,6 +40,7 @@ impl CacheableCall<'_> {
                 FlightRole::Lead(leader) => return Joined::Leads(leader),
                 FlightRole::Follow(follower) => follower,
             };
+            follower.needs(self.request.ask(self.class).priority);
             let joined_at = self.view();
             let Ok(outcome) = timeout_at(self.request.context.deadline, follower.wait()).await
             else {

@@ -5,9 +5,8 @@ use tokio::time::Instant;
 use super::request::Request;
 use super::shared::Pipeline;
 use crate::error::Rejection;
-use crate::limit::{GatePermit, PermitRequest};
+use crate::limit::{GatePermit, PermitClaim};
 use crate::snapshot::Snapshot;
-use crate::solana::Class;
 
 impl Pipeline {
     /// Waits until a call may be sent to an upstream. `None` without a limit.
@@ -17,11 +16,11 @@ impl Pipeline {
     pub fn turn(
         &self,
         snapshot: &Snapshot,
-        ask: PermitRequest,
+        claim: PermitClaim<'_>,
         deadline: Instant,
     ) -> impl Future<Output = Result<Option<GatePermit>, Rejection>> {
         let limits = &snapshot.config.limits;
-        self.metrics.turns.turn(limits, ask, deadline)
+        self.metrics.turns.turn(limits, claim, deadline)
     }
 
     /// Updates the gauges when metrics are scraped.
@@ -37,13 +36,16 @@ impl Pipeline {
 
 impl Request {
     /// Waits for the turn of one of its calls.
-    pub(super) async fn turn(&self, class: &Class) -> Result<Option<GatePermit>, Rejection> {
+    pub(super) async fn turn(
+        &self,
+        claim: PermitClaim<'_>,
+    ) -> Result<Option<GatePermit>, Rejection> {
         if self.snapshot.config.limits.calls.is_none() {
             return Ok(None);
         }
         let turn = self
             .pipeline
-            .turn(&self.snapshot, self.ask(class), self.context.deadline);
+            .turn(&self.snapshot, claim, self.context.deadline);
         Box::pin(turn).await
     }
 }

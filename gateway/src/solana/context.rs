@@ -33,6 +33,18 @@ impl HeadCounter {
         Self::TransactionCount,
     ];
 
+    /// The highest value this counter can have in `slots` slots.
+    pub const fn forth(self, number: u64, slots: u64) -> u64 {
+        match self {
+            Self::Slot | Self::BlockHeight | Self::LastValidBlockHeight => {
+                number.saturating_add(slots)
+            }
+            Self::TransactionCount => {
+                number.saturating_add(slots.saturating_mul(MOST_TRANSACTIONS))
+            }
+        }
+    }
+
     /// The lowest value this counter had `slots` slots ago, as far as that can be known.
     pub const fn back(self, number: u64, slots: u64) -> u64 {
         match self {

@@ -29,7 +29,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
-use crate::limit::{BudgetCharge, PermitRequest};
+use crate::limit::{BudgetCharge, PermitClaim};
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 use crate::upstream::client::stream::{Http1Rest, StreamSource, UpstreamBodyStream};
@@ -157,14 +157,13 @@ impl UpstreamLine<'_> {
                 return reply;
             }
         }
-        if let Some(slot) = self.connections.try_slot(limits.ask) {
+        if let Some(slot) = self.connections.try_slot(limits.claim().ask()) {
             return self
                 .over_http1(slot, &exchange, route, sent_before, timer)
                 .await;
         }
-        let slot = self
-            .slot(limits.ask, total.min(limits.queue), timer)
-            .await?;
+        let until = total.min(limits.queue);
+        let slot = self.slot(limits.claim(), until, timer).await?;
         // From here on the upstream's time counts; the wait was not its own.
         exchange.start = Instant::now();
         let waited = exchange.start.saturating_duration_since(start);
@@ -244,13 +243,13 @@ impl UpstreamLine<'_> {
     /// The permit for a connection, once one is free.
     async fn slot(
         &self,
-        ask: PermitRequest,
+        claim: PermitClaim<'_>,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<ConnectionPermit, TransportFault> {
         let _wait = self.saturation.map(Saturation::meet);
         let patience = until.saturating_duration_since(Instant::now());
-        within(timer, until, self.connections.slot(ask, patience))
+        within(timer, until, self.connections.slot(claim, patience))
             .await
             .flatten()
             .ok_or(TransportFault::before(FaultKind::Saturated))

@@ -6,6 +6,7 @@ pub(super) mod cluster;
 pub(super) mod credibility;
 pub(super) mod diagnosis;
 pub(super) mod discovery;
+mod halt;
 pub(super) mod health_log;
 pub(super) mod probe;
 #[cfg(test)]
@@ -83,6 +84,18 @@ impl Health {
     pub(super) fn serves(self) -> bool {
         matches!(self, Self::Healthy | Self::Unprobed)
     }
+}
+
+/// What an upstream says of its own health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SelfReport {
+    #[default]
+    Well,
+    /// -32005, in an answer to `getHealth` or to another call.
+    Unwell {
+        /// By how many slots it calls itself behind, if it says so.
+        behind: Option<u64>,
+    },
 }
 
 /// A change of the verdict.

@@ -19,5 +19,6 @@ pub(super) mod pause;
 pub(super) mod quantile;
 pub(super) mod slot_feed;
 pub(super) mod status;
+pub(super) mod turned_away;
 pub(super) mod upstream_policy;
 pub(super) mod upstream_series;

@@ -69,19 +69,9 @@ pub(crate) fn pool(upstreams: Vec<UpstreamSettings>) -> Arc<Pool> {
 
 /// The same with every upstream probed and healthy, at slot 1000.
 pub(crate) fn healthy(upstreams: Vec<UpstreamSettings>) -> Arc<Pool> {
-    let (pool, now) = (pool(upstreams), Instant::now());
+    let pool = pool(upstreams);
     for upstream in pool.upstreams() {
-        let member = &upstream.member;
-        let look = SlotLook {
-            source: SightingSource::Probe,
-            slots: [Some(Slot(1000)); 3],
-            started: now,
-            at: now,
-            vouched: false,
-            outrun: false,
-        };
-        let limits = &member.policy.health;
-        member.judge(&look, |tracker| tracker.succeeded(limits));
+        upstream.seen_at(1000);
     }
     pool
 }
@@ -139,6 +129,22 @@ impl crate::upstream::Upstream {
         let now = Instant::now();
         self.member
             .penalise(&verdict, None, "getBalance", None, now);
+    }
+
+    /// A probe finds it at this slot, at every commitment.
+    pub(crate) fn seen_at(&self, slot: u64) {
+        let now = Instant::now();
+        let look = SlotLook {
+            source: SightingSource::Probe,
+            slots: [Some(Slot(slot)); 3],
+            started: now,
+            at: now,
+            vouched: false,
+            outrun: false,
+        };
+        let limits = &self.member.policy.health;
+        self.member
+            .judge(&look, |tracker| tracker.succeeded(limits));
     }
 
     /// Whether its breaker lets calls through.

@@ -1,13 +1,14 @@
 //! What happens with a good answer that is older than what its client was shown before, that is far
 //! behind the tip, or whose slot is not credible yet: it is kept as the best so far, and a healthy
 //! upstream that has reached the client's floor is asked. No budget pays for that, so it has limits
-//! of its own. An answer far behind the tip counts against its upstream if another has a newer one.
+//! of its own. So is one that is further ahead where an answer denies a blockhash that its upstream may not
+//! have seen yet. An answer far behind the tip counts against its upstream if another has a newer one.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Attempts, NextStep};
+use super::{Attempts, NextStep, Payment};
 use crate::dispatch::best_failure::AnsweredBy;
 use crate::dispatch::operation::{Operation, PeerOf};
 use crate::solana::FaultKind;
@@ -43,8 +44,12 @@ impl<O: Operation> Attempts<'_, O> {
         // An upstream that does not answer for this long is stuck.
         let until = (now + dispatch.settings.hedge.metered_after).min(dispatch.deadline);
         let until = *self.older.until.get_or_insert(until);
-        let floor = dispatch.operation.slot_floor();
-        if self.older.asked < MOST && now < until && self.candidates.aim_at(floor, now) {
+        let floor = dispatch.operation.floor_in_doubt(doubt);
+        if self.older.asked < MOST
+            && now < until
+            && self.candidates.aim_at(floor, now)
+            && self.affords(doubt, now)
+        {
             self.older.asked += 1;
             dispatch.state.metrics.retry(doubt);
             self.summary
@@ -57,6 +62,19 @@ impl<O: Operation> Attempts<'_, O> {
         } else {
             NextStep::Wait
         }
+    }
+
+    /// Whether another may be asked. A denied blockhash gets a second opinion as far as the retry budget
+    /// allows: whoever polls until it has expired would double all calls.
+    fn affords(&mut self, doubt: FaultKind, now: Instant) -> bool {
+        if doubt != FaultKind::BlockhashNotFound {
+            return true;
+        }
+        let paid = self.pay(now);
+        if paid {
+            self.payment = Payment::Budget;
+        }
+        paid
     }
 
     /// When the best stale answer is delivered.

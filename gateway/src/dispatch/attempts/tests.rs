@@ -1,6 +1,7 @@
 //! Who is asked when, in virtual time: upstreams `own` (local), `paid` and `spare` (metered) follow
 //! a script.
 
+mod blockhashes;
 mod busy;
 mod hedges;
 mod old_answers;
@@ -112,6 +113,7 @@ impl Scene {
                 class: &class,
                 session: &session,
                 ask: PermitRequest::own(Priority::Medium),
+                urgency: None,
                 ledger_only: false,
                 deeper: None,
             },

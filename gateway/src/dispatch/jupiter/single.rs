@@ -61,6 +61,7 @@ impl Dispatch<'_, JupiterCall<'_>> {
             answer_buffer: self.settings.answer_buffer,
             replayable: demands.is_repeatable(),
             ask: demands.ask,
+            urgency: None,
             headers: self.context.correlation(settings.propagate, span),
         }
     }

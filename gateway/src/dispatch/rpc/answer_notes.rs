@@ -34,7 +34,7 @@ impl CallSummary {
     pub fn may_be_kept(&self) -> bool {
         let in_doubt = matches!(
             self.doubt,
-            Some(FaultKind::BehindTip | FaultKind::SlotInDoubt)
+            Some(FaultKind::BehindTip | FaultKind::SlotInDoubt | FaultKind::BlockhashNotFound)
         );
         !self.notes.unproven && !in_doubt
     }

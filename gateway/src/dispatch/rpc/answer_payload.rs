@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
+use super::answer_age::AnswerAge;
 use crate::dispatch::operation::JudgedAttempt;
 use crate::jsonrpc::{self, Answer};
-use crate::solana::Heads;
 use crate::upstream::UpstreamBodyStream;
 
 /// The conclusion about one attempt at a call.
-pub(super) type JudgedCall = JudgedAttempt<AnswerPayload, Heads>;
+pub(super) type JudgedCall = JudgedAttempt<AnswerPayload, AnswerAge>;
 
 /// The answer of one upstream, in the form that is passed on.
 #[derive(Debug)]

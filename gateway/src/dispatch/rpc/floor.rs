@@ -14,6 +14,7 @@ use perijove_core::Commitment;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use super::counter_bounds::CounterBounds;
 use crate::context::ClientKey;
 use crate::solana::{HeadCounter, Heads};
 
@@ -22,6 +23,8 @@ use crate::solana::{HeadCounter, Heads};
 pub struct Floors {
     start: Instant,
     clients: Cache<(ClientKey, Commitment), Arc<Floor>>,
+    /// What is beyond them becomes no floor.
+    pub(super) bounds: CounterBounds,
 }
 
 /// What one client was shown at one commitment. Numbers are 0 until something was shown.
@@ -48,6 +51,7 @@ impl Floors {
         Self {
             start: Instant::now(),
             clients: Cache::new(capacity.max(1)),
+            bounds: CounterBounds::default(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Floors {
     /// Forgets all floors. Calls in flight no longer raise them.
     pub fn forget(&self) {
         self.clients.clear();
+        self.bounds.forget();
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::answer_age::AnswerAge;
 use super::answer_payload::{AnswerPayload, JudgedCall};
 use super::withheld::withheld;
 use perijove_core::UnixClock;
@@ -12,7 +13,7 @@ use perijove_core::UnixClock;
 use crate::dispatch::operation::JudgedAttempt;
 use crate::error::{RefusedPage, TEXT};
 use crate::jsonrpc::{Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind};
-use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
+use crate::solana::{self, Class, FaultKind, Method, ReplyHints, Verdict};
 use crate::upstream::{
     AttemptOutcome, Candidate, FailureReporter, ReplyBody, RpcReply, TransportFault, Upstream,
     UpstreamReply,
@@ -65,7 +66,7 @@ impl RpcJudge<'_> {
         } = &mut judged
         {
             let asked = (method, call.params());
-            candidate.streams(rest, class, asked, *latency, freshness.slot());
+            candidate.streams(rest, class, asked, *latency, freshness.heads.slot());
             return judged;
         }
         let outcome = match &judged {
@@ -75,7 +76,7 @@ impl RpcJudge<'_> {
                 class,
                 method,
                 latency: *latency,
-                slot: freshness.slot(),
+                slot: freshness.heads.slot(),
             },
             JudgedAttempt::Bad { verdict, .. } => AttemptOutcome::Fault {
                 class,
@@ -110,11 +111,11 @@ impl RpcJudge<'_> {
 
 fn good(payload: AnswerPayload, latency: Duration, class: &Class) -> JudgedCall {
     let result = payload.result();
-    let heads = result.map_or_else(Heads::default, |result| solana::heads(class.method, result));
+    let freshness = result.map_or_else(AnswerAge::default, |result| AnswerAge::of(class, result));
     JudgedAttempt::Good {
         answer: payload,
         latency,
-        freshness: heads,
+        freshness,
     }
 }
 

@@ -17,10 +17,6 @@ const RESULT_KEY: &[u8] = br#","result":"#;
 /// Results up to this length are parsed as JSON, which takes about 1.3 ns per byte; searching for
 /// forbidden bytes takes a fiftieth of that.
 const READ_WHOLE: usize = 512;
-/// Results up to this length are also checked for misplaced commas and colons, which takes about a
-/// tenth of parsing.
-const LOOK_AT_PAIRS: usize = 16 * 1024;
-
 /// Recognises a result by the first and last bytes of its answer, and says where it and the id
 /// stand. If what is between is one value, nothing else can be in the answer.
 pub(super) fn usual_shape(text: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
@@ -51,15 +47,16 @@ fn leading_digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// Whether bytes are one JSON value. In a long one only its brackets and strings are followed, so that
-/// one that is cut, or with anything after it (`"result":{…}{…}`, `"result":[],"error":…`), is rejected
-/// here; and it is searched for bytes that no JSON string may have.
+/// Whether bytes are one JSON value. In a long one only its brackets, strings, commas and colons are
+/// followed, so that one that is cut, or with anything after it (`"result":{…}{…}`,
+/// `"result":[],"error":…`), or `[1,,2]`, is rejected here; and it is searched for bytes that no JSON string
+/// may have.
 fn is_one_value(text: &[u8]) -> bool {
     let container = matches!(text.first(), Some(b'{' | b'['));
     if container && text.len() > READ_WHOLE {
         return one_container(text).is_some_and(|container| {
             (container.is_plain || has_only_allowed_bytes(text))
-                && (text.len() > LOOK_AT_PAIRS || !has_odd_pairs(text) || is_json(text))
+                && (!container.is_odd || is_json(text))
         });
     }
     is_json(text)
@@ -83,27 +80,6 @@ fn is_json(text: &[u8]) -> bool {
 fn has_only_allowed_bytes(text: &[u8]) -> bool {
     let control = text.iter().fold(false, |any, byte| any | (*byte < 0x20));
     !control && std::str::from_utf8(text).is_ok() && has_only_escapes_that_exist(text)
-}
-
-/// Whether a comma or a colon is next to a character that cannot be beside it, including inside
-/// strings, where it may be.
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "without a branch the compiler takes many bytes at once"
-)]
-fn has_odd_pairs(text: &[u8]) -> bool {
-    let odd = |before: u8, behind: u8| {
-        let opens = (before | 0x20) == b'{';
-        let closes = (behind | 0x20) == b'}';
-        let separates = (before == b',') | (before == b':');
-        (separates & (closes | (behind == b','))) | (opens & (behind == b','))
-    };
-    let behind = text.get(1..).unwrap_or_default();
-    let any = || {
-        let pairs = text.iter().zip(behind);
-        pairs.fold(false, |any, (before, behind)| any | odd(*before, *behind))
-    };
-    pulp::Arch::new().dispatch(any)
 }
 
 /// Backslashes occur only in strings, so the strings need not be found.

@@ -93,6 +93,7 @@ async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
         answer_buffer: MOST_BYTES,
         replayable: true,
         ask: PermitRequest::own(Priority::Medium),
+        urgency: None,
         headers: None,
     };
     let started = Instant::now();

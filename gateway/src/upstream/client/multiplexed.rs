@@ -124,7 +124,7 @@ impl UpstreamLine<'_> {
         };
         let queue = exchange.total.min(exchange.limits.queue);
         let wait = || self.saturation.map(Saturation::meet);
-        let place = http2.place(exchange.limits.ask, queue, wait, timer);
+        let place = http2.place(exchange.limits.claim(), queue, wait, timer);
         let place = place.await.ok_or(FaultKind::Saturated)?;
         let connect = Instant::now() + self.wire.timeouts.connect;
         let patience = WaitDeadline {

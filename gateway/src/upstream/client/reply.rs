@@ -1,11 +1,12 @@
 //! The limits and the result of an attempt, whatever the HTTP version.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::limit::PermitRequest;
+use crate::limit::{PermitClaim, PermitRequest, Urgency};
 use crate::solana::ReplyHints;
 use crate::trace::CorrelationHeaders;
 use crate::upstream::client::stream::UpstreamBodyStream;
@@ -30,8 +31,17 @@ pub struct AttemptLimits {
     pub replayable: bool,
     /// Class and consumer, which decide who gets a free connection first.
     pub ask: PermitRequest,
+    /// That of callers who wait for the same call.
+    pub urgency: Option<Arc<Urgency>>,
     /// What the upstream is told of the request that it is asked for.
     pub headers: Option<Box<CorrelationHeaders>>,
+}
+
+impl AttemptLimits {
+    /// What it asks for where connections are short.
+    pub(in crate::upstream) fn claim(&self) -> PermitClaim<'_> {
+        PermitClaim::new(self.ask, self.urgency.as_deref())
+    }
 }
 
 /// What came back. What a whole answer is read as, and which fields are handed on, the request says

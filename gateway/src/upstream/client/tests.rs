@@ -18,6 +18,7 @@ use super::steps::MOST_ROOM;
 use super::*;
 use crate::config::Selection;
 use crate::jsonrpc::MalformedKind;
+use crate::limit::PermitRequest;
 use crate::solana::{Priority, classify};
 use crate::upstream::client::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
@@ -104,6 +105,7 @@ fn limits() -> AttemptLimits {
         answer_buffer: 64 * 1024,
         replayable: true,
         ask: PermitRequest::own(Priority::Medium),
+        urgency: None,
         headers: None,
     }
 }

@@ -240,8 +240,8 @@ impl Probe {
             if let Some(shred) = round.shred {
                 tracker.received(shred);
             }
-            if let Some(unwell) = round.unwell {
-                tracker.says_unwell(unwell);
+            if let Some(word) = round.word {
+                tracker.says(word);
             }
         };
         match round.look() {

@@ -9,6 +9,7 @@ mod outages;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use perijove_core::{Commitment, Slot};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -199,10 +200,11 @@ impl Simulation {
         };
         // Not all at the same moment.
         let shifted = millis + u64::try_from(index).unwrap() * 150;
-        if millis > 0 && shifted % every >= STEP {
+        let member = &self.upstream(index).member;
+        let called = node.metered && member.live.look_soon.notified().now_or_never().is_some();
+        if millis > 0 && shifted % every >= STEP && !called {
             return;
         }
-        let member = &self.upstream(index).member;
         let limits = &member.policy.health;
         let now = self.at(millis);
         if node.is_away(millis) {
@@ -214,8 +216,8 @@ impl Simulation {
         let round = shifted / every;
         let shown = |level: Commitment| match (node.metered, level) {
             (false, _) => true,
-            (true, Commitment::Confirmed) => round.is_multiple_of(2),
-            (true, Commitment::Finalized) => !round.is_multiple_of(2),
+            (true, Commitment::Confirmed) => called || round.is_multiple_of(2),
+            (true, Commitment::Finalized) => !called && !round.is_multiple_of(2),
             (true, Commitment::Processed) => false,
         };
         let slots = self.slots(index, millis);

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::upstream::health::clock::SlotEstimate;
 use crate::upstream::health::credibility::LEAP;
+use crate::upstream::health::halt::is_halted;
 use crate::upstream::health::slot_position::{FURTHEST, SlotPace};
 use crate::upstream::health::tracker::Health;
 use crate::upstream::state::endpoint_state::EndpointState;
@@ -63,7 +64,7 @@ impl Survey {
                 continue;
             }
             let pace = stand.pace().unwrap_or(self.pace);
-            let reckoned = if stand.stands(pace) {
+            let reckoned = if stand.stands(pace) || is_halted(&stand, members, now, self.pace) {
                 SlotEstimate::standing(seen.slot, now)
             } else {
                 SlotEstimate::of(&seen, now, pace)

@@ -22,7 +22,7 @@ use crate::upstream::health::slot_look::{PeerSlots, SightingSource, SlotLook};
 use crate::upstream::health::slot_position::{STILL, STILL_SLOTS, SlotPace, SlotPosition};
 
 pub use crate::upstream::health::Health;
-pub(in crate::upstream) use crate::upstream::health::{HealthChange, HeightCheck};
+pub(in crate::upstream) use crate::upstream::health::{HealthChange, HeightCheck, SelfReport};
 
 mod cause;
 #[cfg(test)]
@@ -68,7 +68,8 @@ pub(in crate::upstream) struct Tracker {
     news: bool,
     /// Its genesis hash and the cluster's, where they differ.
     hashes: Option<String>,
-    unwell: bool,
+    /// What it says of itself.
+    word: SelfReport,
     /// Slots received but not processed.
     gap: u64,
     implausible: bool,
@@ -85,8 +86,8 @@ impl Tracker {
         self.lag
     }
 
-    pub(in crate::upstream) fn is_unwell(&self) -> bool {
-        self.unwell
+    pub(in crate::upstream) fn word(&self) -> SelfReport {
+        self.word
     }
 
     pub(in crate::upstream) fn stand(&self) -> &SlotPosition {
@@ -251,8 +252,8 @@ impl Tracker {
     }
 
     /// Its own report of its health.
-    pub(in crate::upstream) fn says_unwell(&mut self, unwell: bool) {
-        self.unwell = unwell;
+    pub(in crate::upstream) fn says(&mut self, word: SelfReport) {
+        self.word = word;
     }
 
     /// The highest slot it has received shreds of.
@@ -314,12 +315,12 @@ impl Tracker {
             () if self.implausible => Health::Implausible,
             () if self.failing => Health::Failing,
             // It may refuse all its probes with that.
-            () if !self.probed && self.unwell => Health::Unwell,
+            () if !self.probed && self.word != SelfReport::Well => Health::Unwell,
             () if !self.probed => Health::Unprobed,
             () if self.credibility.is_in_doubt() => Health::Suspect,
             () if self.stands_still(limits) => Health::Stopped,
             // A node that is behind says so, too; how far is what helps.
-            () if self.unwell && !too_far => Health::Unwell,
+            () if self.word != SelfReport::Well && !too_far => Health::Unwell,
             () if self.gap > gap_limit => Health::Stale,
             () if too_far => Health::Lagging,
             () => Health::Healthy,

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::jsonrpc::RequestId;
-use crate::limit::{Gate, GatePermit, InClass, PermitRequest};
+use crate::limit::{Gate, GatePermit, InClass, PermitClaim, PermitRequest};
 use crate::solana::Priority;
 use crate::upstream::transport::resolve::ResolvedAddresses;
 
@@ -165,12 +165,12 @@ impl Http1Connections {
 
     /// Waits for the permit for a connection, at most for `patience`; the gate decides the order.
     /// `None` if too many wait.
-    pub(in crate::upstream) async fn slot(
+    pub(in crate::upstream) async fn slot<'a>(
         self: &Arc<Self>,
-        ask: PermitRequest,
+        claim: impl Into<PermitClaim<'a>>,
         patience: Duration,
     ) -> Option<ConnectionPermit> {
-        let place = self.slots.place(ask, patience).await?;
+        let place = self.slots.place(claim, patience).await?;
         Some(self.held(place))
     }
 

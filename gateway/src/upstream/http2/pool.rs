@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 use super::session::Http2Connection;
 use super::stream_lease::StreamLease;
 use super::stream_signals::StreamSignals;
-use crate::limit::{Gate, GatePermit, PermitRequest};
+use crate::limit::{Gate, GatePermit, PermitClaim, PermitRequest};
 use crate::solana::{FaultKind, Priority};
 use crate::upstream::transport::resolve::ResolvedAddresses;
 use crate::upstream::transport::saturation::Saturation;
@@ -109,17 +109,17 @@ impl Http2Pool {
     /// took too long; `wait` is called once it has to be waited for.
     pub(in crate::upstream) async fn place<W>(
         &self,
-        ask: PermitRequest,
+        claim: PermitClaim<'_>,
         until: Instant,
         wait: impl FnOnce() -> W,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Option<GatePermit> {
-        if let Some(place) = self.streams.try_place(ask) {
+        if let Some(place) = self.streams.try_place(claim.ask()) {
             return Some(place);
         }
         let _wait = wait();
         let patience = until.saturating_duration_since(Instant::now());
-        within(timer, until, self.streams.place(ask, patience))
+        within(timer, until, self.streams.place(claim, patience))
             .await
             .flatten()
     }

@@ -76,7 +76,7 @@ impl CallRequirements<'_> {
         if !clear {
             worst = self.doubts(upstream, first, now);
         }
-        let (method, priority) = (self.method_name, self.priority);
+        let (method, priority) = (self.method_name, self.priority());
         if live.budget.wait(method, priority, now).is_some() {
             worst = worst.max(Obstacle::Paused);
         }

@@ -13,11 +13,10 @@ use crate::limit::BudgetRegistry;
 use crate::solana::{Method, SlotView};
 use crate::upstream::Upstream;
 use crate::upstream::health::cluster::ObservedCluster;
-use crate::upstream::health::tracker::Health;
 use crate::upstream::selection::given::MOST_UPSTREAMS;
+use crate::upstream::selection::readiness::{self, HealthReport};
 use crate::upstream::selection::requirements::CallRequirements;
 use crate::upstream::selection::select::Candidates;
-use crate::upstream::state::breaker::Admission;
 use crate::upstream::state::endpoint_state::EndpointState;
 use crate::upstream::state::history::DeeperUpstreams;
 use crate::upstream::state::member::Member;
@@ -224,43 +223,14 @@ impl Pool {
         })
     }
 
-    /// How far the freshest upstream is behind the tip, among those that are healthy or only lag;
-    /// `None` without any.
-    pub fn least_lag(&self) -> Option<u64> {
-        let counts = |upstream: &&Arc<Upstream>| {
-            matches!(upstream.health(), Health::Healthy | Health::Lagging)
-        };
-        self.upstreams
-            .iter()
-            .filter(counts)
-            .map(|upstream| upstream.state().lag())
-            .min()
+    /// Whether calls are likely to be answered; `/ready` says so.
+    pub fn can_serve(&self) -> bool {
+        readiness::can_serve(&self.upstreams, Instant::now())
     }
 
-    /// Whether any upstream is likely to answer ordinary calls, and may be sent them. Lagging or
-    /// standing still does not count against it: the least bad serves. An open breaker counts only
-    /// where probes are rare; elsewhere they show earlier whether the upstream is back.
-    pub fn can_serve(&self) -> bool {
-        let now = Instant::now();
-        self.upstreams.iter().any(|upstream| {
-            let live = upstream.state();
-            let answers = match live.health() {
-                Health::Unprobed | Health::Failing | Health::Implausible | Health::WrongCluster => {
-                    false
-                }
-                // It may refuse everything with that, until it has answered a probe.
-                Health::Unwell => live.slot(Commitment::Processed).is_some(),
-                _ => true,
-            };
-            let open = upstream.settings().metered && {
-                let breaker = live.breaker.lock();
-                breaker.admission(now, &self.policy.breaker) == Admission::Refused
-            };
-            answers
-                && !open
-                && upstream.may_be_sent_any(&self.policy.health.ready_for)
-                && live.hold_off.lock().resting(now).is_none()
-        })
+    /// What a node in the gateway's place would say of its health.
+    pub fn health(&self) -> HealthReport {
+        HealthReport::of(&self.upstreams, Instant::now())
     }
 
     /// Everything known, for the status page.

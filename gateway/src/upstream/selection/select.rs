@@ -69,7 +69,7 @@ impl<'a> Candidates<'a> {
                 continue;
             };
             let live = upstream.state();
-            let (method, priority) = (self.requirements.method_name, self.requirements.priority);
+            let (method, priority) = (self.requirements.method_name, self.requirements.priority());
             let Some(charge) = live.budget.take(method, priority, now) else {
                 // Other calls have just used up the budget.
                 continue;
@@ -118,7 +118,7 @@ impl<'a> Candidates<'a> {
 
     fn rest(&self, upstream: &Upstream, now: Instant) -> Option<PauseRemainder> {
         let live = upstream.state();
-        let (method, priority) = (self.requirements.method_name, self.requirements.priority);
+        let (method, priority) = (self.requirements.method_name, self.requirements.priority());
         if let Some(next) = live.budget.wait(method, priority, now) {
             return Some(PauseRemainder {
                 next,

@@ -19,7 +19,7 @@ use crate::limit::{SpendingRate, UpstreamBudgets};
 use crate::solana::Method;
 use crate::upstream::health::health_log::{log_change, log_unprobed};
 use crate::upstream::health::slot_position::SlotPosition;
-use crate::upstream::health::tracker::{Health, HealthChange, Tracker};
+use crate::upstream::health::tracker::{Health, HealthChange, SelfReport, Tracker};
 use crate::upstream::http1::connection::Http1Connections;
 use crate::upstream::http2::Http2Pool;
 use crate::upstream::selection::score::Score;
@@ -32,6 +32,7 @@ use crate::upstream::state::ledger_start::LedgerStart;
 use crate::upstream::state::metrics::UpstreamMetrics;
 use crate::upstream::state::quantile::Latencies;
 use crate::upstream::state::slot_feed::SlotFeed;
+use crate::upstream::state::turned_away::TurnedAway;
 use crate::upstream::state::upstream_series::UpstreamSeries;
 use crate::upstream::transport::endpoint::may_be_http2;
 use crate::upstream::transport::resolve::ResolvedAddresses;
@@ -47,6 +48,7 @@ pub(in crate::upstream) enum UnfitCause {
     Health = 1,
     Breaker = 2,
     HoldOff = 4,
+    TurnedAway = 8,
 }
 
 /// The live state of one endpoint.
@@ -64,6 +66,7 @@ pub struct EndpointState {
     pub(in crate::upstream) latencies: Latencies,
     pub(in crate::upstream) breaker: Mutex<Breaker>,
     pub(in crate::upstream) hold_off: Mutex<HoldOff>,
+    pub(in crate::upstream) turned_away: Mutex<TurnedAway>,
     pub(in crate::upstream) budget: UpstreamBudgets,
     pub(in crate::upstream) budget_pace: SpendingRate,
     tracker: Mutex<Tracker>,
@@ -139,6 +142,7 @@ impl EndpointState {
             latencies: Latencies::default(),
             breaker: Mutex::default(),
             hold_off: Mutex::default(),
+            turned_away: Mutex::default(),
             budget: UpstreamBudgets::default(),
             budget_pace: SpendingRate::default(),
             tracker: Mutex::default(),
@@ -274,8 +278,13 @@ impl EndpointState {
         transition
     }
 
+    /// What it says of its own health.
+    pub(in crate::upstream) fn word(&self) -> SelfReport {
+        self.tracker.lock().word()
+    }
+
     pub(in crate::upstream) fn is_unwell(&self) -> bool {
-        self.tracker.lock().is_unwell()
+        self.word() != SelfReport::Well
     }
 
     /// Whether the last probe failed, whatever follows from that.

@@ -122,3 +122,38 @@ async fn where_nobody_else_is_a_slot_in_doubt_is_delivered_and_not_kept() {
     let (delivered, summary) = scene.run("getBalance", r#"["2"]"#).await;
     assert_eq!((text(&delivered).as_str(), summary.fault), ("2", None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_the_cluster_cannot_have_reached_is_no_floor() {
+    let epoch = |height: u64| {
+        format!(r#"{{"absoluteSlot":1000,"blockHeight":{height},"transactionCount":9}}"#)
+    };
+    let valid = |height: u64| {
+        let value = format!(r#"{{"blockhash":"x","lastValidBlockHeight":{height}}}"#);
+        format!(r#"{{"context":{{"slot":1000}},"value":{value}}}"#)
+    };
+    let bare = |height: u64| height.to_string();
+    for (method, true_one, wild) in [
+        ("getBlockHeight", bare(900), bare(1 << 60)),
+        ("getEpochInfo", epoch(900), epoch(1 << 60)),
+        ("getLatestBlockhash", valid(1050), valid(1 << 60)),
+        // Below the slot, and yet far beyond what was seen before.
+        ("getBlockHeight", bare(900), bare(990)),
+    ] {
+        let scene = Scene::new(&["own", "paid"]);
+        script::set("paid", gives(0, &true_one));
+        script::set("own", gives(0, &true_one));
+        let (told, who) = scene.shows(method, "[]").await;
+        assert_eq!(who, "own@0", "{method}");
+        script::set("own", gives(0, &wild));
+        for _ in 0..8 {
+            let shown = scene.ask(method, "[]").await;
+            assert_eq!(text(&shown), told, "{method}");
+        }
+        script::set("own", gives(0, &true_one));
+        script::set("paid", gives(0, &wild));
+        let shown = scene.ask(method, "[]").await;
+        assert_eq!(text(&shown), told, "{method}");
+        script::asked(Instant::now());
+    }
+}

@@ -10,6 +10,8 @@ use std::arch::x86_64::__m256i;
 use pulp::NullaryFnOnce;
 use pulp::x86::V3;
 
+use super::container::OneContainer;
+
 const BLOCK: usize = 64;
 const HALF: usize = BLOCK / 2;
 
@@ -19,8 +21,8 @@ pub(super) struct Scan<'a> {
 }
 
 impl NullaryFnOnce for Scan<'_> {
-    /// Whether all of it is plain; `None` if it is not one container.
-    type Output = Option<bool>;
+    /// `None` if it is not one container.
+    type Output = Option<OneContainer>;
 
     #[inline(always)]
     fn call(self) -> Self::Output {
@@ -45,7 +47,10 @@ impl NullaryFnOnce for Scan<'_> {
         }
         let closes = matches!(self.text.last(), Some(b'}' | b']'));
         let whole = closes && walk.is_over() && walk.in_string == 0;
-        whole.then_some(!walk.suspicious)
+        whole.then_some(OneContainer {
+            is_plain: !walk.suspicious,
+            is_odd: walk.odd != 0,
+        })
     }
 }
 
@@ -87,6 +92,8 @@ struct BlockMarks {
     slashes: u64,
     opens: u64,
     closes: u64,
+    /// Commas and colons.
+    separators: u64,
     /// A control character, or a byte that is not ASCII, stands somewhere.
     suspicious: bool,
 }
@@ -103,6 +110,7 @@ impl BlockMarks {
             slashes: join(low.slashes, high.slashes),
             opens: join(low.opens, high.opens),
             closes: join(low.closes, high.closes),
+            separators: join(low.separators, high.separators),
             suspicious: simd.avx._mm256_testz_si256(beyond, beyond) == 0,
         }
     }
@@ -113,6 +121,7 @@ struct HalfMarks {
     slashes: u32,
     opens: u32,
     closes: u32,
+    separators: u32,
 }
 
 impl HalfMarks {
@@ -121,17 +130,17 @@ impl HalfMarks {
         let (avx, avx2) = (simd.avx, simd.avx2);
         let bytes = pulp::cast(half);
         let all = |byte: u8| avx._mm256_set1_epi8(byte.cast_signed());
-        let equal = |bytes, byte| {
-            let found = avx2._mm256_cmpeq_epi8(bytes, all(byte));
-            avx2._mm256_movemask_epi8(found).cast_unsigned()
-        };
+        let places = |found| avx2._mm256_movemask_epi8(found).cast_unsigned();
+        let equal = |bytes, byte| places(avx2._mm256_cmpeq_epi8(bytes, all(byte)));
         // Turns `[` into `{` and `]` into `}`, and nothing else into either.
         let curly = avx2._mm256_or_si256(bytes, all(0x20));
+        let [commas, colons] = [b',', b':'].map(|byte| avx2._mm256_cmpeq_epi8(bytes, all(byte)));
         Self {
             quotes: equal(bytes, b'"'),
             slashes: equal(bytes, b'\\'),
             opens: equal(curly, b'{'),
             closes: equal(curly, b'}'),
+            separators: places(avx2._mm256_or_si256(commas, colons)),
         }
     }
 }
@@ -148,6 +157,32 @@ struct Walk {
     begun: bool,
     /// A byte that is not plain, or a backslash, was seen.
     suspicious: bool,
+    /// What the last byte was.
+    last: Neighbours,
+    /// Not zero: tokens stand side by side that never do.
+    odd: u64,
+}
+
+/// Bits of bytes by what they are, outside of strings.
+#[derive(Clone, Copy, Default)]
+struct Neighbours {
+    separators: u64,
+    opens: u64,
+    /// Brackets and quotes that end something.
+    ends: u64,
+}
+
+impl Neighbours {
+    /// The same, each bit at the place of the byte behind; `before` is the last block.
+    #[inline(always)]
+    fn behind(self, before: Self) -> Self {
+        let shifted = |bits: u64, before: u64| bits << 1 | before >> (BLOCK - 1);
+        Self {
+            separators: shifted(self.separators, before.separators),
+            opens: shifted(self.opens, before.opens),
+            ends: shifted(self.ends, before.ends),
+        }
+    }
 }
 
 impl Walk {
@@ -166,11 +201,21 @@ impl Walk {
     #[inline(always)]
     fn takes(&mut self, marks: &BlockMarks) -> Option<()> {
         self.suspicious |= marks.suspicious || marks.slashes != 0;
-        let within = self.strings(marks.quotes, marks.slashes);
+        let (quotes, within) = self.strings(marks.quotes, marks.slashes);
         if marks.slashes & !within != 0 {
             return None;
         }
         let (opens, closes) = (marks.opens & !within, marks.closes & !within);
+        let here = Neighbours {
+            separators: marks.separators & !within,
+            opens,
+            ends: closes | (quotes & !within),
+        };
+        let before = here.behind(self.last);
+        self.odd |= before.separators & (closes | here.separators);
+        self.odd |= before.opens & here.separators;
+        self.odd |= before.ends & (opens | (quotes & within));
+        self.last = here;
         let (up, down) = (opens.count_ones(), closes.count_ones());
         if self.depth > u64::from(down) {
             self.depth = self.depth + u64::from(up) - u64::from(down);
@@ -179,17 +224,18 @@ impl Walk {
         self.takes_one_by_one(opens, closes)
     }
 
-    /// The bits within strings, the opening quote included.
+    /// The quotes that begin and end strings, and the bits within strings, the opening quote included.
     #[inline(always)]
-    fn strings(&mut self, quotes: u64, slashes: u64) -> u64 {
-        let mut within = quotes & !self.escapes(slashes);
+    fn strings(&mut self, quotes: u64, slashes: u64) -> (u64, u64) {
+        let quotes = quotes & !self.escapes(slashes);
+        let mut within = quotes;
         // Each bit becomes the parity of those up to it.
         for distance in [1, 2, 4, 8, 16, 32] {
             within ^= within << distance;
         }
         within ^= self.in_string;
         self.in_string = 0_u64.wrapping_sub(within >> (BLOCK - 1));
-        within
+        (quotes, within)
     }
 
     /// The bits after an odd number of backslashes.

@@ -139,9 +139,15 @@ fn a_long_result_ends_where_its_own_container_ends() {
 
 #[test]
 fn a_long_result_with_a_comma_or_a_colon_too_many_is_no_answer() {
-    let many = vec!["12345"; 200].join(",");
+    for items in [200, 20_000] {
+        let many = vec!["12345"; items].join(",");
+        misplaced_commas_are_noticed_among(&many);
+    }
+}
+
+fn misplaced_commas_are_noticed_among(many: &str) {
     let body = |result: &str| {
-        let result = result.replace("MANY", &many);
+        let result = result.replace("MANY", many);
         Bytes::from(format!(r#"{{"jsonrpc":"2.0","result":{result},"id":7}}"#))
     };
     for wrong in [
@@ -154,6 +160,10 @@ fn a_long_result_with_a_comma_or_a_colon_too_many_is_no_answer() {
         r#"{,"a":[MANY]}"#,
         r#"{"a":[MANY],}"#,
         r#"{"memo":"a,,b","a":[MANY,,5]}"#,
+        r#"{"a":[MANY]"b":1}"#,
+        r#"{"a":[MANY],"b":"c""d":1}"#,
+        "[[MANY][1]]",
+        "[{}{},MANY]",
     ] {
         assert!(Answer::scan(body(wrong)).is_err(), "{wrong}");
     }

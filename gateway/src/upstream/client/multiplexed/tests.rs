@@ -146,6 +146,7 @@ fn limits() -> AttemptLimits {
         answer_buffer: 64 * 1024,
         replayable: true,
         ask: PermitRequest::own(Priority::Medium),
+        urgency: None,
         headers: None,
     }
 }

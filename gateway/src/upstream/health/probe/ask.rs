@@ -46,6 +46,7 @@ impl Probe {
             answer_buffer: ANSWER,
             replayable: true,
             ask: PermitRequest::own(Priority::Medium),
+            urgency: None,
             headers: None,
         }
     }
@@ -166,7 +167,9 @@ impl Probe {
         let cause = || Diagnosis::of(verdict.kind, Some(status));
         match verdict.penalty {
             Penalty::Failure => ProbeAnswer::Nothing(cause()),
-            Penalty::Lagging { .. } if question == ProbeQuestion::Health => ProbeAnswer::Unwell,
+            Penalty::Lagging { slots } if question == ProbeQuestion::Health => {
+                ProbeAnswer::Unwell { behind: slots }
+            }
             Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::Refusal | Penalty::None => {
                 ProbeAnswer::Refused(cause())
             }

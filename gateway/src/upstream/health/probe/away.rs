@@ -135,8 +135,8 @@ impl Probe {
         let Some(look) = round.look() else { return };
         self.member.judge(&look, |tracker| {
             tracker.succeeded(limits);
-            if let Some(unwell) = round.unwell {
-                tracker.says_unwell(unwell);
+            if let Some(word) = round.word {
+                tracker.says(word);
             }
         });
         self.member.try_calls_sooner(look.started, look.at);

@@ -4,6 +4,7 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use super::plan::ProbeQuestion;
+use crate::upstream::health::SelfReport;
 use crate::upstream::health::diagnosis::Diagnosis;
 use crate::upstream::health::slot_look::{SightingSource, SlotLook};
 
@@ -20,8 +21,8 @@ pub(super) enum ProbeAnswer {
     Rests(Diagnosis),
     /// Not sent: the budget has nothing left for it.
     Unpaid,
-    /// It reports itself as unhealthy.
-    Unwell,
+    /// It reports itself as unhealthy, or so many slots behind.
+    Unwell { behind: Option<u64> },
     /// No usable answer, and what arrived instead.
     Nothing(Diagnosis),
     /// No answer at all: further questions are pointless.
@@ -36,7 +37,7 @@ pub(super) struct ProbeRound {
     span: Option<(Instant, Instant)>,
     pub(super) height: Option<u64>,
     pub(super) shred: Option<Slot>,
-    pub(super) unwell: Option<bool>,
+    pub(super) word: Option<SelfReport>,
     pub(super) vouched: bool,
     /// An answer was missing or could not be used.
     broken: Option<Diagnosis>,
@@ -89,7 +90,7 @@ impl ProbeRound {
                 if question == ProbeQuestion::Health =>
             {
                 // Without an answer to getHealth it could not report that it has recovered.
-                self.unwell = Some(false);
+                self.word = Some(SelfReport::Well);
             }
             ProbeAnswer::Result(_) if question == ProbeQuestion::Genesis => {
                 self.no_genesis = Some(named("no hash in the answer".into()));
@@ -116,7 +117,7 @@ impl ProbeRound {
                 self.rests.get_or_insert_with(Diagnosis::unpaid);
                 return false;
             }
-            ProbeAnswer::Unwell => self.unwell = Some(true),
+            ProbeAnswer::Unwell { behind } => self.word = Some(SelfReport::Unwell { behind }),
             ProbeAnswer::Result(_) | ProbeAnswer::Refused(_) | ProbeAnswer::Nothing(_) => {}
         }
         true

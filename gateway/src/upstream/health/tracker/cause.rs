@@ -3,8 +3,8 @@
 use perijove_core::counted;
 
 use super::Tracker;
-use crate::upstream::health::Health;
 use crate::upstream::health::diagnosis::Diagnosis;
+use crate::upstream::health::{Health, SelfReport};
 
 impl Tracker {
     /// A probe was not answered, or not sent, for a reason that is no failure: a limit.
@@ -32,7 +32,15 @@ impl Tracker {
                 return self.trouble().map(Diagnosis::to_string);
             }
             Health::Lagging => format!("{} behind the others", counted(self.lag, "slot")),
-            Health::Unwell => "it says that it is unhealthy, by -32005 or in getHealth".to_owned(),
+            Health::Unwell => match self.word {
+                SelfReport::Unwell {
+                    behind: Some(slots),
+                } => format!(
+                    "it says that it is {} behind (-32005)",
+                    counted(slots, "slot")
+                ),
+                _ => "it says that it is unhealthy, by -32005 or in getHealth".to_owned(),
+            },
             Health::Stale => format!("{} received but not processed", counted(self.gap, "slot")),
             Health::Stopped => {
                 format!("its slot has not moved for {} s", self.stood().as_secs())

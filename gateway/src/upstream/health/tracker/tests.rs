@@ -5,6 +5,8 @@ mod standing_still;
 
 use super::*;
 
+const UNWELL: SelfReport = SelfReport::Unwell { behind: None };
+
 /// The others are at this slot, at every commitment.
 fn peers(tip: u64) -> PeerSlots {
     PeerSlots {
@@ -169,7 +171,7 @@ fn a_failure_now_and_then_is_forgiven() {
 #[test]
 fn what_is_received_but_not_processed_makes_it_stale_whatever_it_says_of_itself() {
     let mut watched = Watched::healthy_at(1000);
-    watched.tracker.says_unwell(false);
+    watched.tracker.says(SelfReport::Well);
     for (shred, expected) in [
         (1100, Health::Healthy),
         (1101, Health::Stale),
@@ -184,17 +186,17 @@ fn what_is_received_but_not_processed_makes_it_stale_whatever_it_says_of_itself(
 #[test]
 fn its_own_complaint_counts_until_it_is_withdrawn() {
     let mut watched = Watched::healthy_at(1000);
-    watched.tracker.says_unwell(true);
+    watched.tracker.says(UNWELL);
     assert_eq!(watched.settle(), Health::Unwell);
     assert_eq!(watched.probe(1001, 1001), Health::Unwell);
-    watched.tracker.says_unwell(false);
+    watched.tracker.says(SelfReport::Well);
     assert_eq!(watched.settle(), Health::Healthy);
 }
 
 #[test]
 fn a_node_that_complains_of_being_behind_is_shown_as_lagging() {
     let mut watched = Watched::healthy_at(1000);
-    watched.tracker.says_unwell(true);
+    watched.tracker.says(UNWELL);
     assert_eq!(watched.probe(1000, 2000), Health::Lagging);
     watched.probe(2000, 2000);
     assert_eq!(watched.settle(), Health::Unwell, "it has caught up");

@@ -8,6 +8,7 @@ use super::*;
 use crate::config::Config;
 use crate::upstream::health::slot_look::{PeerSlots, SightingSource, SlotLook};
 use crate::upstream::health::slot_position::SlotPace;
+use crate::upstream::health::tracker::Health;
 use crate::upstream::testing::{config, parts, settings};
 
 /// Something an operator may edit.
@@ -144,7 +145,7 @@ async fn a_displaced_upstream_stops_when_the_last_user_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
     let pool = compile(&config(vec![settings("a", "http://a/")]), None, &parts());
-    assert_eq!(pool.least_lag(), None);
+    assert_eq!(pool.health(), HealthReport::Unknown);
     let now = Instant::now();
     pool.upstreams()[0]
         .state()
@@ -164,7 +165,7 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
             tracker.look(&look, &peers);
         });
     assert_eq!(pool.upstreams()[0].health(), Health::Lagging);
-    assert_eq!(pool.least_lag(), Some(300));
+    assert_eq!(pool.health(), HealthReport::Behind(300));
 }
 
 #[test]

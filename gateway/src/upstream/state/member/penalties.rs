@@ -9,10 +9,11 @@ use super::Member;
 use super::trouble_log::{ALL, shown};
 use crate::solana::{Capability, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::health::diagnosis::Diagnosis;
-use crate::upstream::health::tracker::{Health, Tracker};
+use crate::upstream::health::tracker::{Health, SelfReport, Tracker};
 use crate::upstream::state::endpoint_state::UnfitCause;
 use crate::upstream::state::hold_off::{FIRST_PAUSE, HoldOff, RefusalKind};
 use crate::upstream::state::pause::{PauseBegun, PauseCause, PauseDemand};
+use crate::upstream::state::turned_away::TurnedAway;
 
 impl Member {
     /// What a fault costs besides the breaker.
@@ -27,9 +28,10 @@ impl Member {
         match verdict.penalty {
             // The cost of a refusal is decided by comparison with others.
             Penalty::None | Penalty::Failure | Penalty::Refusal => {}
-            Penalty::Lagging { .. } => {
+            Penalty::Lagging { slots } => {
+                self.turned_away(|turned_away| turned_away.note(now));
                 self.live.track(&self.policy.health, now, |tracker| {
-                    tracker.says_unwell(true);
+                    tracker.says(SelfReport::Unwell { behind: slots });
                 });
             }
             Penalty::HoldOff {
@@ -122,6 +124,14 @@ impl Member {
         })
     }
 
+    /// Changes what is known of calls that were refused because it is behind.
+    fn turned_away(&self, change: impl FnOnce(&mut TurnedAway)) {
+        let mut turned_away = self.live.turned_away.lock();
+        change(&mut turned_away);
+        let any = !turned_away.is_empty();
+        self.live.doubt(UnfitCause::TurnedAway, any);
+    }
+
     /// Changes the hold-off and records whether anything is left in it.
     pub(super) fn hold_off<T>(&self, now: Instant, change: impl FnOnce(&mut HoldOff) -> T) -> T {
         let mut hold_off = self.live.hold_off.lock();
@@ -139,6 +149,7 @@ impl Member {
         started: Instant,
         now: Instant,
     ) {
+        self.turned_away(TurnedAway::served);
         if self.live.health() == Health::Failing {
             let limits = &self.policy.health;
             self.live.track(limits, now, Tracker::serves_again);

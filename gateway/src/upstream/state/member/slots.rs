@@ -143,10 +143,18 @@ impl Member {
         let now = look.at;
         let peers = self.cluster.peers(self.live.id(), now);
         let mut ask = false;
-        self.live.track(&self.policy.health, now, |tracker| {
+        let change = self.live.track(&self.policy.health, now, |tracker| {
             ask = tracker.look(look, &peers);
             findings(tracker);
         });
+        if change.is_some_and(|change| change.to == Health::Stopped) {
+            // Or does the cluster? Those that are probed rarely are asked at once.
+            for other in self.cluster.members().iter() {
+                if other.id() != self.live.id() {
+                    other.look_soon.notify_one();
+                }
+            }
+        }
         if ask {
             self.live.question(now);
         }

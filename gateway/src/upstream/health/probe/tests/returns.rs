@@ -57,9 +57,9 @@ async fn a_metered_upstream_that_called_itself_unhealthy_is_back_soon_after_it_n
     probe(&pool, "a").check(node.address).await;
     let upstream = &pool.upstreams()[0];
     let limits = &upstream.member.policy.health;
-    upstream
-        .state()
-        .track(limits, Instant::now(), |tracker| tracker.says_unwell(true));
+    upstream.state().track(limits, Instant::now(), |tracker| {
+        tracker.says(crate::upstream::health::SelfReport::Unwell { behind: None });
+    });
     assert_eq!(health(&pool, "a"), Health::Unwell);
     node.says(
         "getHealth",
