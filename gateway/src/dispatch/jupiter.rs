@@ -183,9 +183,9 @@ impl<'a> Operation for JupiterCall<'a> {
                 let newness = slots.map_or(0, |slots| u64::MAX - slots);
                 Some(AnswerRank::Old(newness))
             }
-            (FaultKind::NoRoute, _) => Some(AnswerRank::OfClient),
-            // Of a part that is passed through: the caller's own business ([`JupiterJudge`]).
-            (
+            // A refusal of a part that is passed through is the caller's own business ([`JupiterJudge`]).
+            (FaultKind::NoRoute, _)
+            | (
                 FaultKind::Unauthorized | FaultKind::Forbidden | FaultKind::Challenge,
                 Penalty::None,
             ) => Some(AnswerRank::OfClient),
