@@ -118,7 +118,7 @@ async fn healthy(sandbox: &Sandbox) -> Pool {
     pool
 }
 
-fn good<'a>(class: &'a Class) -> AttemptOutcome<'a> {
+fn good(class: &Class) -> AttemptOutcome<'_> {
     AttemptOutcome::Good {
         class,
         method: METHOD,

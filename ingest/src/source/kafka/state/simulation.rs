@@ -3,6 +3,7 @@
 
 mod brokers;
 mod pipeline;
+mod records;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +19,7 @@ use crate::config::Buffer;
 use crate::position::RecordMark;
 use crate::record::Partition;
 use crate::source::{BufferBudget, Claim, RecordBatch, SourceEvent};
-use brokers::record;
+use records::record;
 use text::told;
 
 pub(super) const GRACE: Duration = Duration::from_secs(10);

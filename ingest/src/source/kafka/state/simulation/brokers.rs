@@ -1,12 +1,10 @@
-//! The brokers: what they answer, and their records.
-
-use std::sync::Arc;
+//! The brokers: what they answer.
 
 use super::World;
 use crate::config::{Reset, Start as StartAt};
 use crate::offsets::{StartPosition, Watermarks, begin};
 use crate::position::StoredPosition;
-use crate::record::{Partition, Place, Record, UnixMillis};
+use crate::record::Partition;
 use crate::source::kafka::state::input::{Input, Start};
 
 impl World {
@@ -45,18 +43,5 @@ impl World {
             high: log.end,
         };
         begin(stored, bounds, None, StartAt::Earliest, Reset::Earliest)
-    }
-}
-
-pub(super) fn record(partition: &Partition, offset: i64, made: Option<i64>) -> Record {
-    Record {
-        place: Place {
-            topic: Arc::clone(&partition.topic),
-            partition: partition.number,
-            offset,
-        },
-        timestamp: made.map(UnixMillis),
-        key: None,
-        payload: None,
     }
 }
