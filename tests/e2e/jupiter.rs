@@ -8,6 +8,7 @@ mod hostile;
 mod innocent;
 mod optimizer;
 mod oracle;
+mod prices;
 mod quotes;
 mod replicas;
 mod routing;

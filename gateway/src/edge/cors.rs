@@ -8,7 +8,7 @@ pub(super) type HeaderLine<'a> = &'a mut dyn FnMut(&'static str, &[u8]);
 const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, x-perijove-source, age, retry-after, \
                        x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-perijove-slots-behind, \
                        x-perijove-fee-bps, x-perijove-referral-bps, x-perijove-variant, x-perijove-compared, \
-                       x-perijove-gain-bps, x-perijove-priority-fee";
+                       x-perijove-gain-bps, x-perijove-priority-fee, x-perijove-unavailable";
 
 /// Emits the lines of an actual answer.
 pub(super) fn allow(origin: &[u8], line: HeaderLine<'_>) {

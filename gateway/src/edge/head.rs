@@ -95,12 +95,19 @@ pub(super) fn kind(
         Method::GET | Method::HEAD if session.path().ends_with("/health") => {
             Ok(RequestKind::Health)
         }
-        Method::GET if session.path().ends_with("/price/v3") => Ok(RequestKind::Price),
+        Method::GET if is_price(session.path()) => Ok(RequestKind::Price),
         _ if session.path().ends_with("/health") => Err(Rejection::ApiMethod {
             allowed: "GET, HEAD, OPTIONS, POST",
         }),
         _ => Err(Rejection::HttpMethod),
     }
+}
+
+/// With a slash at its end or without, as Jupiter has it.
+fn is_price(path: &str) -> bool {
+    path.strip_suffix('/')
+        .unwrap_or(path)
+        .ends_with("/price/v3")
 }
 
 /// Why an address has to wait.

@@ -1,6 +1,7 @@
 //! The head of an answer, line by line.
 
 use bytes::Bytes;
+use perijove_core::Pubkey;
 
 use super::cors::{self, HeaderLine};
 use super::request_head::RequestHead;
@@ -99,16 +100,25 @@ impl<'a> ReplyHead<'a> {
             line("x-ratelimit-reset", number.format(reset).as_bytes());
         }
         if let Some(provenance) = &self.provenance {
-            line("x-perijove-source", provenance.source.label().as_bytes());
-            // What is valid now must not be stored by a cache on the way.
-            line("cache-control", b"no-store");
-            if let Some(age) = provenance.age {
-                line("age", age.as_secs().to_string().as_bytes());
-            }
+            tell_origin(provenance, line);
         }
         if self.gzip {
             line("content-encoding", b"gzip");
             line("vary", b"accept-encoding");
         }
+    }
+}
+
+fn tell_origin(provenance: &Provenance, line: HeaderLine<'_>) {
+    line("x-perijove-source", provenance.source.label().as_bytes());
+    // What is valid now must not be stored by a cache on the way.
+    line("cache-control", b"no-store");
+    if let Some(age) = provenance.age {
+        line("age", age.as_secs().to_string().as_bytes());
+    }
+    if !provenance.unavailable.is_empty() {
+        let tokens = provenance.unavailable.iter().map(Pubkey::to_string);
+        let tokens: Vec<_> = tokens.collect();
+        line("x-perijove-unavailable", tokens.join(",").as_bytes());
     }
 }

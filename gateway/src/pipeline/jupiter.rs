@@ -28,6 +28,7 @@ pub(super) use self::kept_prices::JupiterPrices;
 pub(super) use self::metrics::{JupiterMetrics, NOBODY};
 pub(super) use self::optimizer::Optimizer;
 pub(super) use self::origins::QuoteOrigins;
+pub(super) use self::prices::ToldPrices;
 pub use self::reply::{ApiContent, ApiResponse, Unanswered};
 pub(super) use self::shared_quote::SharedQuote;
 

@@ -4,6 +4,7 @@
 
 mod metrics;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ pub(super) use self::metrics::PriceMetrics;
 use self::metrics::{PRICE, PriceOutcome, UNAVAILABLE};
 use super::Pipeline;
 use super::cache_use::CacheStatus;
-use super::jupiter::ApiCall;
+use super::jupiter::{ApiCall, ToldPrices};
 use super::response::{AnswerSource, Provenance, RequestSummary, Response, ResponseBody};
 use crate::cache::Lookup;
 use crate::dispatch::CallSummary;
@@ -34,8 +35,8 @@ impl Pipeline {
     /// `jupiter`, if an upstream has prices.
     ///
     /// # Errors
-    /// Prices are not served, or the query is invalid. It is not an error if Redis does not answer:
-    /// then no price is known.
+    /// Prices are not served, the query is invalid, or Jupiter failed and no price is known. It is not an
+    /// error if Redis alone does not answer: then no price is known.
     pub async fn prices(
         &self,
         snapshot: &Snapshot,
@@ -57,15 +58,20 @@ impl Pipeline {
         let most = snapshot.config.price.max_uncertainty;
         let mut answer = PriceAnswer::of(&ids, &found, &self.freshness(snapshot), most);
         let missing = answer.missing(&ids);
-        if !missing.is_empty() {
+        if missing.is_empty() {
+            self.cache.metrics.price_told();
+        } else {
             answer.add(&ids, jupiter.prices_of(&missing).await);
         }
         answer.told.iter().for_each(|told| metrics.told(*told));
-        let response = answer.into_response(jupiter::shows_extra(query));
-        metrics.answered(response.summary.outcome, started.elapsed());
-        if response.summary.cache.is_some() {
-            self.cache.metrics.price_told();
+        if let Some(failure) = answer.take_failure() {
+            metrics.refused(&failure);
+            return Err(failure);
         }
+        let upstream = answer.upstream.take();
+        let response = answer.into_response(&ids, jupiter::shows_extra(query));
+        let outcome = response.summary.outcome;
+        metrics.answered(upstream.as_deref(), outcome, started.elapsed());
         Ok(response)
     }
 
@@ -96,8 +102,14 @@ struct PriceAnswer {
     /// For each requested token.
     told: Vec<PriceOutcome>,
     source: AnswerSource,
-    /// Age of the oldest trade that was used.
+    /// Age of the oldest trade that was used, or of the oldest of Jupiter's prices.
     age: Option<Duration>,
+    /// Jupiter's upstream that answered.
+    upstream: Option<Arc<str>>,
+    /// An upstream was asked.
+    asked: bool,
+    /// Why Jupiter did not answer.
+    failure: Option<Rejection>,
     /// Milliseconds since 1970.
     now: u64,
 }
@@ -127,6 +139,9 @@ impl PriceAnswer {
         Self {
             age: oldest.map(|since| freshness.age(since)),
             now: freshness.now,
+            upstream: None,
+            asked: false,
+            failure: None,
             others: Vec::new(),
             prices,
             told,
@@ -142,25 +157,58 @@ impl PriceAnswer {
     }
 
     /// Adds Jupiter's prices.
-    fn add(&mut self, ids: &[Pubkey], others: Vec<(Pubkey, Bytes)>) {
-        if others.is_empty() {
-            return;
-        }
+    fn add(&mut self, ids: &[Pubkey], theirs: ToldPrices) {
         for (id, told) in ids.iter().zip(&mut self.told) {
-            if others.iter().any(|(other, _)| other == id) {
+            if theirs.prices.iter().any(|(other, _)| other == id) {
                 *told = PriceOutcome::Jupiter;
+            } else if theirs.failure.is_some() && *told != PriceOutcome::Fresh {
+                *told = PriceOutcome::Unavailable;
+            } else if theirs.upstream.is_some() && *told == PriceOutcome::Unavailable {
+                *told = PriceOutcome::Unknown;
             }
         }
-        self.source = if self.prices.is_empty() {
-            AnswerSource::Jupiter
-        } else {
-            AnswerSource::Both
-        };
-        self.others = others;
+        // One that has no price of theirs has answered as well.
+        let has_answered = !theirs.prices.is_empty()
+            || (theirs.upstream.is_some() && self.source == AnswerSource::Nobody);
+        if has_answered {
+            self.source = if self.prices.is_empty() {
+                AnswerSource::Jupiter
+            } else {
+                AnswerSource::Both
+            };
+        }
+        self.age = self.age.max(theirs.age);
+        self.asked = !theirs.is_kept;
+        self.upstream = theirs.upstream;
+        self.failure = theirs.failure;
+        self.others = theirs.prices;
     }
 
-    fn into_response(self, extra: bool) -> Response {
-        let all = self.prices.len() == self.told.len();
+    /// Why Jupiter did not answer, if there is nothing else to answer with. A token left out is one
+    /// without a price, which nobody knows then.
+    fn take_failure(&mut self) -> Option<Rejection> {
+        let is_empty = self.prices.is_empty() && self.others.is_empty();
+        self.failure.take_if(|_| is_empty)
+    }
+
+    /// The tokens of which it is not known whether they have a price.
+    fn unavailable(&self, ids: &[Pubkey]) -> Vec<Pubkey> {
+        let told = ids.iter().zip(&self.told);
+        let unavailable = told.filter(|(_, told)| **told == PriceOutcome::Unavailable);
+        unavailable.map(|(id, _)| *id).collect()
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self.source {
+            AnswerSource::Nobody => UNAVAILABLE,
+            _ if self.failure.is_some() => UNAVAILABLE,
+            AnswerSource::Ingest | AnswerSource::Jupiter | AnswerSource::Both => OK,
+        }
+    }
+
+    fn into_response(self, ids: &[Pubkey], extra: bool) -> Response {
+        let known = self.prices.len() + self.others.len();
+        let is_hit = !self.asked && known == self.told.len();
         Response {
             status: 200,
             content_type: jupiter::JSON,
@@ -169,18 +217,16 @@ impl PriceAnswer {
             provenance: Some(Provenance {
                 source: self.source,
                 age: self.age,
+                unavailable: self.unavailable(ids),
             }),
             admitted: None,
             remaining: None,
             summary: RequestSummary {
                 method: PRICE,
                 calls: 1,
-                outcome: match self.source {
-                    AnswerSource::Ingest | AnswerSource::Jupiter | AnswerSource::Both => OK,
-                    AnswerSource::Nobody => UNAVAILABLE,
-                },
+                outcome: self.outcome(),
                 attempt_summary: CallSummary::default(),
-                cache: all.then_some(CacheStatus::Hit),
+                cache: is_hit.then_some(CacheStatus::Hit),
             },
         }
     }
@@ -257,7 +303,7 @@ mod tests {
         let prices = answer.prices.iter().map(|(id, price)| (*id, price.usd));
         assert_eq!(prices.collect::<Vec<_>>(), [(TOKEN, 3.0), (OTHER, 4.0)]);
         assert_eq!(answer.age, Some(Duration::from_secs(30)));
-        let response = answer.into_response(false);
+        let response = answer.into_response(&[TOKEN, USDC, OTHER], false);
         assert_eq!(response.summary.cache, None);
         assert_eq!(response.summary.outcome, "ok");
     }
@@ -265,7 +311,7 @@ mod tests {
     #[test]
     fn a_silent_redis_is_no_error_and_is_told() {
         let silence = [Err(Lookup::Slow), Err(Lookup::Error)];
-        let response = answer(&[TOKEN, OTHER], &silence).into_response(false);
+        let response = answer(&[TOKEN, OTHER], &silence).into_response(&[TOKEN, OTHER], false);
         assert_eq!(
             (response.status, response.summary.outcome),
             (200, "unavailable")
@@ -279,7 +325,38 @@ mod tests {
         assert_eq!(body, "{}");
         // One that answers and knows nothing is another thing.
         let nothing = [Err(Lookup::Miss), Err(Lookup::Slow)];
-        let response = answer(&[TOKEN, OTHER], &nothing).into_response(false);
+        let response = answer(&[TOKEN, OTHER], &nothing).into_response(&[TOKEN, OTHER], false);
         assert_eq!(response.summary.outcome, "ok");
+    }
+
+    #[test]
+    fn what_jupiter_could_not_be_asked_is_an_error_or_named() {
+        let failed = |prices| ToldPrices {
+            prices,
+            failure: Some(Rejection::ApiKeyRefused),
+            ..ToldPrices::default()
+        };
+        let both = [TOKEN, OTHER];
+        let mut nothing = answer(&both, &[Err(Lookup::Miss), Err(Lookup::Slow)]);
+        nothing.add(&both, failed(Vec::new()));
+        assert_eq!(nothing.told, [PriceOutcome::Unavailable; 2]);
+        assert!(matches!(
+            nothing.take_failure(),
+            Some(Rejection::ApiKeyRefused)
+        ));
+        let theirs = vec![(TOKEN, Bytes::from_static(b"{}"))];
+        for (found, prices, source) in [
+            (Ok(price(3.0, 5)), Vec::new(), AnswerSource::Ingest),
+            (Err(Lookup::Miss), theirs, AnswerSource::Jupiter),
+        ] {
+            let mut part = answer(&both, &[found, Err(Lookup::Miss)]);
+            part.add(&both, failed(prices));
+            assert!(part.take_failure().is_none());
+            let response = part.into_response(&both, false);
+            assert_eq!(response.summary.outcome, UNAVAILABLE);
+            let provenance = response.provenance.unwrap();
+            assert_eq!(provenance.source, source);
+            assert_eq!(provenance.unavailable, [OTHER]);
+        }
     }
 }

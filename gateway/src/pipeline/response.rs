@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use perijove_core::Pubkey;
 
 use super::cache_use::CacheStatus;
 use crate::dispatch::CallSummary;
@@ -30,11 +31,13 @@ pub struct Response {
 }
 
 /// The origin of an answer that no upstream has given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
     pub source: AnswerSource,
     /// Age of the oldest item in it.
     pub age: Option<Duration>,
+    /// The tokens that are left out because neither could be asked for their price.
+    pub unavailable: Vec<Pubkey>,
 }
 
 /// The source.
@@ -46,7 +49,7 @@ pub enum AnswerSource {
     Jupiter,
     /// Ingest for some, Jupiter for others.
     Both,
-    /// None: Redis did not answer.
+    /// None: Redis did not answer, and there is no Jupiter with prices.
     Nobody,
 }
 

@@ -11,7 +11,7 @@ use crate::pipeline::jupiter::{JupiterMetrics, NOBODY};
 /// The method in logs, and the product in metrics.
 pub(super) const PRICE: &str = "price";
 
-/// The outcome of a request that Redis has not answered.
+/// The outcome of a request that Redis or Jupiter has not answered.
 pub(super) const UNAVAILABLE: &str = "unavailable";
 
 /// The label `upstream` of prices from ingest.
@@ -30,7 +30,7 @@ pub(super) enum PriceOutcome {
     Uncertain,
     /// Left out: there is no price.
     Unknown,
-    /// Left out: Redis did not answer.
+    /// Left out: neither Redis nor Jupiter could say whether it has one.
     Unavailable,
 }
 
@@ -95,9 +95,10 @@ impl PriceMetrics {
         self.tokens.with_label_values(&[told.label()]).inc();
     }
 
-    /// A request was answered.
-    pub(super) fn answered(&self, outcome: &'static str, took: Duration) {
-        self.all.count(PRICE, INGEST, outcome, took);
+    /// A request was answered, by Jupiter's `upstream` or by ingest alone.
+    pub(super) fn answered(&self, upstream: Option<&str>, outcome: &'static str, took: Duration) {
+        self.all
+            .count(PRICE, upstream.unwrap_or(INGEST), outcome, took);
     }
 
     /// A request was refused.
