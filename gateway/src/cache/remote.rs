@@ -21,6 +21,7 @@ mod forget;
 mod leases;
 mod metrics;
 mod prices;
+mod put;
 mod status;
 mod supervised;
 mod write_queue;
@@ -31,7 +32,6 @@ pub(super) mod testing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -49,11 +49,10 @@ use self::connect::{ClientSettings, RedisConnector};
 use self::connection_log::ConnectionLog;
 use self::failure::{RedisFailure, RedisOperation};
 use self::feed::TradeFeed;
-use self::metrics::WriteOutcome;
 use self::supervised::{SupervisedConnection, SupervisedState};
-use self::write_queue::{PendingWrite, WriteQueue};
+use self::write_queue::WriteQueue;
 use self::writer::Writer;
-use super::{CacheEntry, CacheKey, Lifetime, Lookup, PoolTrades};
+use super::{CacheEntry, CacheKey, Lookup, PoolTrades};
 use crate::config;
 
 pub use self::claim::{Awaited, Claim, Claimed};
@@ -77,6 +76,8 @@ pub struct RedisCache {
     places: Semaphore,
     breaker: Mutex<RedisBreaker>,
     queue: Arc<WriteQueue>,
+    /// Until then nobody waits for a write: one came too late.
+    writes_late: Mutex<Option<Instant>>,
     news: Arc<ConnectionLog>,
     metrics: RedisMetrics,
     /// The writer, until it is started.
@@ -120,6 +121,7 @@ impl RedisCache {
             places: Semaphore::new(settings.concurrency),
             breaker: Mutex::new(RedisBreaker::new(&settings.breaker)),
             queue,
+            writes_late: Mutex::default(),
             news,
             metrics,
             writer: Mutex::new(Some(writer)),
@@ -197,26 +199,6 @@ impl RedisCache {
     /// The entries of several keys, in their order. All share one deadline.
     pub async fn get_many(&self, keys: &[CacheKey]) -> Vec<Result<CacheEntry, Lookup>> {
         join_all(keys.iter().map(|key| self.get(*key))).await
-    }
-
-    /// Queues an entry to be written; it is valid for this long, permanent ones are kept longer.
-    /// Never waits: if the queue is full, the oldest entries are dropped.
-    pub fn put(&self, key: CacheKey, entry: &Arc<CacheEntry>, lives: Duration) {
-        let lives = match entry.lifetime {
-            Lifetime::Permanent => self.settings.settled_ttl,
-            Lifetime::Until(_) | Lifetime::Pinned { .. } => lives.min(self.settings.settled_ttl),
-        };
-        if lives.is_zero() {
-            return self.metrics.write(WriteOutcome::Expired);
-        }
-        let write = PendingWrite {
-            key,
-            entry: Arc::clone(entry),
-            ends: Instant::now() + lives,
-        };
-        let crowded_out = self.queue.push(write);
-        self.metrics.crowded_out(crowded_out);
-        self.metrics.queued(&self.queue);
     }
 
     /// State of the shared cache, for the status page.

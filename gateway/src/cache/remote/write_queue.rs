@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::cache::{CacheEntry, CacheKey};
@@ -17,6 +17,8 @@ pub(super) struct PendingWrite {
     pub(super) entry: Arc<CacheEntry>,
     /// When writing it is no longer worthwhile.
     pub(super) ends: Instant,
+    /// Dropped with the write, when it is done or given up: whoever waits for it goes on.
+    pub(super) done: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,7 @@ mod tests {
             key: key(number),
             entry: Arc::new(long(bytes)),
             ends: Instant::now() + Duration::from_secs(1),
+            done: None,
         }
     }
 
@@ -215,6 +218,29 @@ mod tests {
         let left = u64::try_from(weight(100)).unwrap();
         assert_eq!(queue.waiting(), (1, left));
         assert_eq!(all(&queue).await, [key(2)]);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_write_goes_on_when_it_isdone_or_given_up() {
+        let queue = WriteQueue::new(1, 1 << 20);
+        let waited_for = |number| {
+            let (done, written) = oneshot::channel();
+            let write = PendingWrite {
+                done: Some(done),
+                ..write(number, 1)
+            };
+            (write, written)
+        };
+        let (first, mut given_up) = waited_for(1);
+        queue.push(first);
+        assert!((&mut given_up).now_or_never().is_none());
+        let (second, mut written) = waited_for(2);
+        queue.push(second);
+        assert!(given_up.now_or_never().is_some());
+        let taken = queue.take(1, u64::MAX).await;
+        assert!((&mut written).now_or_never().is_none());
+        drop(taken);
+        assert!(written.now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -83,18 +83,14 @@ impl Writer {
             let writes = self.queue.take(PORTION, PORTION_BYTES).await;
             self.metrics.queued(&self.queue);
             let live = self.link.ready().await;
-            let results = join_all(writes.iter().map(|write| self.write(&live, write))).await;
+            let results = join_all(writes.into_iter().map(|write| self.write(&live, write))).await;
             let failure = results.iter().find_map(|result| result.as_ref().err());
             self.news.written(failure.copied(), Instant::now());
         }
     }
 
-    async fn write(
-        &self,
-        live: &SupervisedState,
-        write: &PendingWrite,
-    ) -> Result<(), RedisFailure> {
-        let result = self.try_write(live, write).await;
+    async fn write(&self, live: &SupervisedState, write: PendingWrite) -> Result<(), RedisFailure> {
+        let result = self.try_write(live, &write).await;
         self.metrics.write(match result {
             Ok(outcome) => outcome,
             Err(failure) => {
@@ -102,6 +98,8 @@ impl Writer {
                 WriteOutcome::Failed
             }
         });
+        // Nobody may wait for it any more.
+        write.done.map(|done| done.send(()));
         result.map(drop)
     }
 

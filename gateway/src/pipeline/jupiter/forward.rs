@@ -27,11 +27,13 @@ impl ApiCall {
             _ => None,
         };
         let ended = self.attempt(route, origin).await?;
-        self.remember(product, &ended);
+        self.remember(product, &ended).await;
         Ok(ended.into_response(product))
     }
 
-    pub(super) fn remember(&self, product: Product, ended: &Answered) {
+    /// Remembers which upstream gave it, for this gateway and, before the answer is passed on, for those
+    /// that share its Redis: a client may use it at another one within a millisecond.
+    pub(super) async fn remember(&self, product: Product, ended: &Answered) {
         let (Some(body), 200..300) = (ended.whole(), ended.reply.status) else {
             return;
         };
@@ -40,12 +42,12 @@ impl ApiCall {
         match product {
             Product::Quote => {
                 if let Some(facts) = &ended.facts {
-                    origins.quoted(facts.print, origin(), cache);
+                    origins.quoted(facts.print, origin(), cache).await;
                 }
             }
             Product::Order => {
                 if let Some(id) = jupiter::request_id(body) {
-                    origins.ordered(&id, origin(), cache);
+                    origins.ordered(&id, origin(), cache).await;
                 }
             }
             _ => {}

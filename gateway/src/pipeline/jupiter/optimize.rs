@@ -80,7 +80,7 @@ impl ApiCall {
             // As if the best had not been requested: with retries, and with the error if there is
             // no quote.
             let ended = self.attempt(route, None).await?;
-            self.remember(Product::Quote, &ended);
+            self.remember(Product::Quote, &ended).await;
             return Ok(self.delivered(ended, CacheStatus::Bypass));
         };
         if finished && compared > 1 {
@@ -90,6 +90,7 @@ impl ApiCall {
             let variant: &str = if gains { &best.variant } else { AS_ASKED };
             self.learn(pair, known.as_ref(), variant);
         }
+        self.remember(Product::Quote, &best.ended).await;
         let mut response = self.chosen(best, compared, first.as_ref(), mode);
         response.attempts = u32::try_from(tried.len()).unwrap_or(u32::MAX);
         response.tried = tried;
@@ -116,7 +117,6 @@ impl ApiCall {
         mode: SwapMode,
     ) -> ApiResponse {
         let QuotedVariant { ended, variant, .. } = best;
-        self.remember(Product::Quote, &ended);
         let gain = first
             .zip(ended.facts.as_ref())
             .map(|(first, best)| jupiter::gain_bps(mode, best, first));

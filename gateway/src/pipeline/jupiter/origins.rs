@@ -102,10 +102,15 @@ impl QuoteOrigin {
 }
 
 impl QuoteOrigins {
-    /// A quote was given.
-    pub(super) fn quoted(&self, print: Fingerprint, origin: QuoteOrigin, cache: &TieredCache) {
-        share(cache, key_of_quote(print), &origin);
-        self.quotes.insert(print, origin);
+    /// A quote was given. It may be passed on when this has ended: all gateways know its origin then.
+    pub(super) async fn quoted(
+        &self,
+        print: Fingerprint,
+        origin: QuoteOrigin,
+        cache: &TieredCache,
+    ) {
+        self.quotes.insert(print, origin.clone());
+        share(cache, key_of_quote(print), &origin).await;
     }
 
     /// The origin of a quote.
@@ -124,11 +129,11 @@ impl QuoteOrigins {
         Some(found)
     }
 
-    /// An order was given.
-    pub(super) fn ordered(&self, id: &str, origin: QuoteOrigin, cache: &TieredCache) {
+    /// The same for an order.
+    pub(super) async fn ordered(&self, id: &str, origin: QuoteOrigin, cache: &TieredCache) {
         if is_id(id) {
-            share(cache, key_of_order(id), &origin);
-            self.orders.insert(id.to_owned(), origin);
+            self.orders.insert(id.to_owned(), origin.clone());
+            share(cache, key_of_order(id), &origin).await;
         }
     }
 
@@ -146,11 +151,12 @@ impl QuoteOrigins {
     }
 }
 
-fn share(cache: &TieredCache, key: CacheKey, origin: &QuoteOrigin) {
+async fn share(cache: &TieredCache, key: CacheKey, origin: &QuoteOrigin) {
     let Some((remote, entry)) = cache.remote().zip(origin.entry()) else {
         return;
     };
-    remote.put(key, &Arc::new(entry), ORDERED);
+    let entry = Arc::new(entry);
+    remote.put_in_time(key, &entry, ORDERED).await;
 }
 
 async fn shared(cache: &TieredCache, key: CacheKey) -> Option<QuoteOrigin> {

@@ -81,7 +81,7 @@ impl ApiCall {
     /// Asks the upstreams.
     async fn fetch(&self, route: &ApiRoute<'_>) -> Result<Answered, Unanswered> {
         let ended = self.attempt(route, None).await?;
-        self.remember(route.product, &ended);
+        self.remember(route.product, &ended).await;
         Ok(ended)
     }
 
