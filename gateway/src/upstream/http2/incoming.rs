@@ -83,11 +83,11 @@ impl IncomingBody {
                         .map(|left| left.saturating_sub(bytes.len() as u64));
                     return Ok(Some(bytes));
                 }
-                // A whole answer before the whole request was read: the rest of the request is not
-                // wanted.
-                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return self.end(),
+                // After a whole answer (RFC 9113 §8.1) h2 says that the body has ended; here it has not,
+                // unless all that was announced is there.
+                Some(Err(error)) if is_no_error(&error) && self.left == Some(0) => return Ok(None),
                 Some(Err(error)) => {
-                    let kind = if error.is_library() {
+                    let kind = if error.is_library() || is_no_error(&error) {
                         FaultKind::Truncated
                     } else {
                         FaultKind::Reset
@@ -109,6 +109,10 @@ impl IncomingBody {
             Some(_) => Err(TransportFault::after(FaultKind::Truncated)),
         }
     }
+}
+
+fn is_no_error(error: &h2::Error) -> bool {
+    error.reason() == Some(Reason::NO_ERROR)
 }
 
 /// Pieces of a body, joined. The common case of one needs no copy.

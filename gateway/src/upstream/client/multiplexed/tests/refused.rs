@@ -168,6 +168,30 @@ async fn each_way_of_failing_has_its_name() {
     }
 }
 
+/// `NO_ERROR` follows a whole answer (RFC 9113 §8.1), and makes none of a part.
+#[tokio::test]
+async fn an_answer_that_is_broken_off_without_an_error_is_not_whole() {
+    for length in [None, Some(5)] {
+        let server = Server::start(100, move |mut call| async move {
+            let mut head = Response::builder();
+            if let Some(length) = length {
+                head = head.header("content-length", length);
+            }
+            let head = head.body(()).unwrap();
+            let mut stream = call.answer.send_response(head, false).unwrap();
+            stream.send_data(Bytes::from_static(b"hel"), false).unwrap();
+            // A reset takes with it what has not left yet.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            stream.send_reset(Reason::NO_ERROR);
+        })
+        .await;
+        let fault = call(&server.pool(), &limits()).await.unwrap_err();
+        assert_eq!(fault, TransportFault::after(FaultKind::Truncated));
+    }
+}
+
 #[tokio::test]
 async fn nobody_listening_is_refused_before_anything_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
