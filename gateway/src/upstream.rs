@@ -55,6 +55,7 @@ pub use client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 pub use client::request::ApiRequest;
 pub use client::stream::{CHUNK, UpstreamBodyStream};
 pub use client::{ReplyTo, RpcReply, RpcRequest, WireRequest};
+pub(crate) use health::diagnosis::cure;
 pub use health::tracker::Health;
 pub use peer::{AttemptWitness, Choices, ChosenPeer, Outlook, Paused, Peer};
 pub use selection::pool::{Pool, PoolError, SharedParts};

@@ -7,8 +7,11 @@
 mod choice;
 mod feed_status;
 pub(super) mod move_cause;
+mod openings;
+mod outage;
 mod placed;
 mod sockets;
+mod unopened;
 mod unserved;
 mod unserved_signatures;
 mod watch;
@@ -24,6 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::choice::FeedChoice;
 use self::move_cause::MoveCause;
+use self::outage::SubscriptionOutage;
 use self::placed::PlacedTopic;
 pub(super) use self::sockets::Feeds;
 use self::sockets::KnownSocket;
@@ -32,7 +36,7 @@ use super::feed_command::FeedCommand;
 use super::hub::Hub;
 use super::repair;
 use super::topic::Topic;
-use super::upstream_socket::messages::{CloseReason, SocketOrder, SocketReport};
+use super::upstream_socket::messages::{SocketOrder, SocketReport};
 use super::upstream_socket::{self, SocketTerms};
 use crate::config::FeedLimits;
 use crate::jsonrpc::RpcError;
@@ -58,6 +62,7 @@ impl Feeds {
             topics: BTreeMap::new(),
             standing: HashMap::new(),
             unserved: UnservedSignatures::default(),
+            outage: SubscriptionOutage::default(),
             reports,
             reported: Some(reported),
         }
@@ -236,16 +241,6 @@ impl Feeds {
         }
     }
 
-    fn opened(&mut self, line: u64) {
-        if let Some(known) = self.lines.get_mut(&line) {
-            known.opened = true;
-            let id = known.upstream.id();
-            self.hub.metrics.feed.opened(id);
-            let standing = self.standing.entry(id.to_owned()).or_default();
-            standing.opened(Instant::now());
-        }
-    }
-
     fn taken(&mut self, line: u64, topic: &Arc<Topic>, moved: Option<Slot>) {
         let now = Instant::now();
         let placed = self.topics.get_mut(&topic.id);
@@ -314,50 +309,6 @@ impl Feeds {
             placed.next = None;
             placed.overdue_at.push(upstream);
             self.place(topic.id);
-        }
-    }
-
-    fn closed(&mut self, line: u64, closed: &CloseReason) {
-        let Some(known) = self.lines.remove(&line) else {
-            return;
-        };
-        let now = Instant::now();
-        let id = known.upstream.id();
-        if known.opened {
-            self.hub.metrics.feed.closed(id, closed);
-        } else {
-            self.hub.metrics.feed.unreachable(id);
-        }
-        let standing = self.standing.entry(id.to_owned()).or_default();
-        match closed {
-            CloseReason::Unused => {}
-            CloseReason::Unreachable { retry_after } => standing.failed(*retry_after, now),
-            CloseReason::Upstream { .. } | CloseReason::Silent => standing.lost(now),
-            CloseReason::Garbled => standing.garbled(now),
-        }
-        if !known.topics.is_empty()
-            || !matches!(
-                closed,
-                CloseReason::Unused | CloseReason::Unreachable { .. }
-            )
-        {
-            let topics = known.topics.len();
-            tracing::warn!(
-                upstream = id,
-                cause = closed.label(),
-                close_code = closed.code(),
-                topics,
-                "subscription socket lost; moving its subscriptions"
-            );
-        }
-        let cause = MoveCause::of(closed);
-        for topic in known.topics {
-            if let Some(placed) = self.topics.get_mut(&topic) {
-                placed.lost(line, cause, now);
-                if placed.on.is_none() {
-                    self.place(topic);
-                }
-            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod cluster_reach;
 pub(super) mod dial;
+pub(super) mod dial_error;
 mod early;
 mod horizon;
 pub(super) mod messages;
@@ -16,10 +17,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use self::dial::DialError;
+use self::dial_error::DialError;
 use self::messages::{CloseReason, SocketReport};
 use self::open_socket::OpenSocket;
 pub(super) use self::socket_terms::SocketTerms;
+use crate::solana::FaultKind;
 
 /// How long opening a socket may take, its handshake included.
 const OPENING: Duration = Duration::from_secs(5);
@@ -36,18 +38,28 @@ async fn live(terms: SocketTerms) -> CloseReason {
     let opening = terms.hub.dial.dial(&terms.upstream, terms.attempt);
     let socket = match timeout(OPENING, opening).await {
         Ok(Ok(socket)) => socket,
-        Ok(Err(DialError {
-            retry_after,
-            reason,
-        })) => {
-            tracing::debug!(upstream = terms.upstream.id(), %reason, "subscription socket not opened");
-            return CloseReason::Unreachable { retry_after };
+        Ok(Err(error)) => return unreachable(&terms, error),
+        Err(_elapsed) => {
+            let silent = DialError::connection(FaultKind::ConnectTimeout);
+            return unreachable(&terms, silent);
         }
-        Err(_elapsed) => return CloseReason::Unreachable { retry_after: None },
     };
     let mut open = OpenSocket::new(terms, socket);
     open.report(SocketReport::Opened);
     let closed = open.serve().await;
     open.close(&closed).await;
     closed
+}
+
+fn unreachable(terms: &SocketTerms, error: DialError) -> CloseReason {
+    let urls = terms.upstream.ws_urls();
+    let url = urls.get(terms.attempt % urls.len().max(1));
+    let error = error.at(url.map(ToString::to_string).unwrap_or_default());
+    tracing::debug!(
+        upstream = terms.upstream.id(),
+        address = error.address,
+        cause = error.cause,
+        "subscription socket not opened"
+    );
+    CloseReason::Unreachable(error)
 }

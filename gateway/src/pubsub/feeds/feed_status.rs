@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::unopened::UnopenedSockets;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 
 /// The first pause after a failure, and the longest.
@@ -35,6 +36,8 @@ pub(super) struct FeedStatus {
     /// How often it has sent invalid messages, and until when it is not trusted for that.
     garbled: u32,
     trusted_at: Option<Instant>,
+    /// Where no socket could be opened since one was.
+    pub(super) unopened: UnopenedSockets,
     /// Since when it has been healthy.
     pub(super) fit_since: Option<Instant>,
 }

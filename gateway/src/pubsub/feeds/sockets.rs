@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::feed_status::FeedStatus;
 use super::move_cause::MoveCause;
+use super::outage::SubscriptionOutage;
 use super::placed::PlacedTopic;
 use super::unserved_signatures::UnservedSignatures;
 use crate::pubsub::hub::Hub;
@@ -53,6 +54,7 @@ pub(in crate::pubsub) struct Feeds {
     pub(super) topics: BTreeMap<u64, PlacedTopic>,
     pub(super) standing: HashMap<String, FeedStatus>,
     pub(super) unserved: UnservedSignatures,
+    pub(super) outage: SubscriptionOutage,
     pub(super) reports: mpsc::UnboundedSender<(u64, SocketReport)>,
     pub(super) reported: Option<mpsc::UnboundedReceiver<(u64, SocketReport)>>,
 }

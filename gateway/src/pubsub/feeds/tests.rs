@@ -18,6 +18,8 @@ use crate::pubsub::params::SubscriptionSpec;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::testing::{hub_dialling, hub_dialling_with};
 use crate::pubsub::upstream_socket::dial::{Dialed, SocketDialer, shake};
+use crate::pubsub::upstream_socket::dial_error::DialError;
+use crate::solana::FaultKind;
 use crate::upstream::testing::settings;
 
 mod misdirected;
@@ -573,4 +575,41 @@ async fn each_upstream_that_does_not_charge_is_heard_of_its_slots_if_that_is_wan
     let mut again = nodes.recv().await.unwrap();
     assert_eq!(again.takes(1).await, "slotSubscribe");
     assert_eq!(again.id, "a");
+}
+
+/// Upstreams that offer no WebSocket.
+struct Deaf;
+
+impl SocketDialer for Deaf {
+    fn dial<'a>(
+        &'a self,
+        _upstream: &'a Arc<Upstream>,
+        _attempt: usize,
+    ) -> Pin<Box<dyn Future<Output = Dialed> + Send + 'a>> {
+        let refused = DialError::connection(FaultKind::ConnectRefused);
+        Box::pin(async move { Err(refused) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn upstreams_without_a_socket_are_told_of_with_cause_and_cure() {
+    let hub = hub_dialling(vec![own("a"), own("b")], Box::new(Deaf));
+    hub.start(&Handle::current());
+    let outbox = Outbox::new(100_000);
+    let (topic, joined) = hub.join(&account(), 7, &outbox);
+    hub.subscribe(&topic, joined, 7).await.unwrap_err();
+    let told = &hub.status()["upstreams"];
+    assert_eq!(told["nobody_serves"], true);
+    let ids: Vec<_> = (0..2)
+        .map(|at| &told["unreachable"][at]["upstream"])
+        .collect();
+    assert_eq!(ids, ["a", "b"]);
+    let cause = "ws://node:8900 (connect-refused), ws://node:8899 (connect-refused)";
+    assert_eq!(told["unreachable"][0]["cause"], cause);
+    assert!(
+        told["unreachable"][0]["cure"]
+            .as_str()
+            .unwrap()
+            .contains("`ws_url`")
+    );
 }

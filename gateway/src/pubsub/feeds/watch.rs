@@ -48,7 +48,8 @@ impl Feeds {
             self.keep_watch(pool, now);
         }
         self.close_idle(now);
-        self.tell();
+        self.tell_unopened(pool, now);
+        self.tell(pool, now);
     }
 
     fn note_fitness(&mut self, pool: &Pool, now: Instant) {
@@ -265,7 +266,7 @@ impl Feeds {
     }
 
     /// Updates `/status` and the metrics.
-    fn tell(&self) {
+    fn tell(&self, pool: &Pool, now: Instant) {
         let mut waiting = 0;
         for placed in self.topics.values() {
             waiting += usize::from(placed.on.is_none());
@@ -287,6 +288,13 @@ impl Feeds {
                 })
             })
             .collect();
-        *self.hub.feeds.lock() = json!({ "sockets": lines, "waiting": waiting });
+        let unreachable = self.unopened(pool, now);
+        let nobody_serves = self.outage.lasts();
+        *self.hub.feeds.lock() = json!({
+            "sockets": lines,
+            "waiting": waiting,
+            "unreachable": unreachable,
+            "nobody_serves": nobody_serves,
+        });
     }
 }

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::dial_error::DialError;
 use crate::upstream::{Duplex, Upstream, retry_after};
 
 /// Largest message of an upstream: a block is some megabytes.
@@ -18,14 +19,6 @@ const LARGEST: usize = 128 * 1024 * 1024;
 /// Read from and written to a socket at once.
 const BUFFER: usize = 32 * 1024;
 const NAME: &str = concat!("perijove/", env!("CARGO_PKG_VERSION"));
-
-/// No socket could be opened.
-#[derive(Debug)]
-pub(crate) struct DialError {
-    /// The upstream asks for a pause of this long.
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) reason: String,
-}
 
 pub(crate) type Dialed = Result<WebSocketStream<Box<dyn Duplex>>, DialError>;
 
@@ -55,16 +48,12 @@ impl SocketDialer for NetworkDialer {
 }
 
 async fn open(upstream: &Upstream, attempt: usize) -> Dialed {
-    let no = |reason: String| DialError {
-        retry_after: None,
-        reason,
-    };
     let urls = upstream.ws_urls();
     let url = urls
         .get(attempt % urls.len().max(1))
-        .ok_or_else(|| no("it has no URL for subscriptions".to_owned()))?;
+        .ok_or_else(DialError::no_url)?;
     let request = url.expose().as_str().into_client_request();
-    let mut request = request.map_err(|error| no(error.to_string()))?;
+    let mut request = request.map_err(|_its_text_has_the_url| DialError::no_url())?;
     request
         .headers_mut()
         .insert(USER_AGENT, http::HeaderValue::from_static(NAME));
@@ -72,7 +61,7 @@ async fn open(upstream: &Upstream, attempt: usize) -> Dialed {
         request.headers_mut().insert(name, value);
     }
     let stream = upstream.open_socket(url).await;
-    let stream = stream.map_err(|error| no(error.to_string()))?;
+    let stream = stream.map_err(DialError::connection)?;
     shake(request, stream, upstream.unix_now()).await
 }
 
@@ -96,15 +85,9 @@ pub(crate) async fn shake(
                 StatusCode::TOO_MANY_REQUESTS => named.or(Some(Duration::from_secs(1))),
                 _ => named,
             };
-            Err(DialError {
-                retry_after,
-                reason: format!("HTTP {}", refusal.status().as_u16()),
-            })
+            Err(DialError::status(refusal.status().as_u16(), retry_after))
         }
         // Its text may quote the URL.
-        Err(_failed) => Err(DialError {
-            retry_after: None,
-            reason: "the handshake failed".to_owned(),
-        }),
+        Err(_failed) => Err(DialError::handshake()),
     }
 }

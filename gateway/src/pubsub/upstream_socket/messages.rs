@@ -1,11 +1,11 @@
 //! What a socket and the task that manages it tell each other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::sync::mpsc;
 
+use super::dial_error::DialError;
 use crate::jsonrpc::RpcError;
 use crate::pubsub::topic::{MissedRange, Topic};
 
@@ -36,7 +36,7 @@ pub(in crate::pubsub) enum SocketReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pubsub) enum CloseReason {
     /// It could not be opened.
-    Unreachable { retry_after: Option<Duration> },
+    Unreachable(DialError),
     /// The upstream closed it, with or without a close frame.
     Upstream { code: Option<u16> },
     /// It fell silent.
@@ -51,7 +51,7 @@ impl CloseReason {
     /// The word in metrics and logs.
     pub(in crate::pubsub) fn label(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } => "unreachable",
+            Self::Unreachable(_) => "unreachable",
             Self::Upstream { .. } => "closed",
             Self::Silent => "silent",
             Self::Garbled => "garbled",

@@ -106,7 +106,7 @@ pub(in crate::upstream) const RAISE_BUDGET: &str = "raise its `budget`, or add a
 const OWN_LOG: &str = "check the upstream's own log";
 
 /// What probably helps against a fault.
-pub(in crate::upstream) const fn cure(kind: FaultKind) -> &'static str {
+pub(crate) const fn cure(kind: FaultKind) -> &'static str {
     use FaultKind as F;
     match kind {
         F::Unauthorized | F::Forbidden => "is the key valid?",

@@ -96,13 +96,14 @@ impl ConnectSettings {
             },
             Some(Err(error)) => {
                 tracing::debug!(%address, %error, "upstream connection failed");
-                Err(kind(&error))
+                Err(connect_fault(&error))
             }
         }
     }
 }
 
-fn kind(error: &pingora::Error) -> FaultKind {
+/// Why no connection could be made.
+pub(super) fn connect_fault(error: &pingora::Error) -> FaultKind {
     if descriptors::are_spent(error.root_cause()) {
         return FaultKind::NoDescriptors;
     }

@@ -1,7 +1,5 @@
 //! Bare connections to where an upstream serves subscriptions. The `pubsub` layer speaks on them.
 
-use std::io;
-
 use http::{HeaderName, HeaderValue};
 use pingora::connectors::TransportConnector;
 use pingora::protocols::ALPN;
@@ -9,7 +7,9 @@ use pingora::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::lookup_host;
 
+use super::connect_settings::connect_fault;
 use crate::config::WsUrl;
+use crate::solana::FaultKind;
 use crate::upstream::Upstream;
 
 /// A connection of any kind.
@@ -38,10 +38,11 @@ impl Upstream {
     /// Opens a connection, including TLS. The caller sets the time limit.
     ///
     /// # Errors
-    /// The name is unknown, or none of its addresses accepts the connection.
-    pub async fn open_socket(&self, url: &WsUrl) -> io::Result<Box<dyn Duplex>> {
-        let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for address in lookup_host((url.host(), url.port())).await? {
+    /// The name is unknown, or none of its addresses accepts the connection: the fault of the last.
+    pub async fn open_socket(&self, url: &WsUrl) -> Result<Box<dyn Duplex>, FaultKind> {
+        let mut failed = FaultKind::Dns;
+        let addresses = lookup_host((url.host(), url.port())).await;
+        for address in addresses.map_err(|_unknown| FaultKind::Dns)? {
             let tls = &self.settings().tls;
             let sni = match &tls.sni {
                 Some(sni) if url.host() == self.settings().url.host() => sni.clone(),
@@ -61,10 +62,13 @@ impl Upstream {
     }
 }
 
-async fn connect(connector: &TransportConnector, peer: &HttpPeer) -> io::Result<Box<dyn Duplex>> {
+async fn connect(
+    connector: &TransportConnector,
+    peer: &HttpPeer,
+) -> Result<Box<dyn Duplex>, FaultKind> {
     // Boxed: with TLS this future is large.
     match Box::pin(connector.new_stream(peer)).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(io::Error::other(error.etype().as_str().to_owned())),
+        Err(error) => Err(connect_fault(&error)),
     }
 }

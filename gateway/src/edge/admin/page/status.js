@@ -242,9 +242,10 @@ function subscriptions({ clients, subscriptions, shared_subscriptions: different
   write($("ws-subscriptions"), number(subscriptions));
   write($("ws-shared"), number(different));
   write($("ws-waiting"), number(upstreams?.waiting ?? 0));
-  lines($("sockets"), (upstreams?.sockets ?? []).map(one => [
+  const unreachable = (upstreams?.unreachable ?? []).map(one => [`${one.upstream}: no socket: ${one.cause}; ${one.cure}`, "warn"]);
+  lines($("sockets"), unreachable.concat((upstreams?.sockets ?? []).map(one => [
     `${one.upstream}: ${one.open ? "open" : "not open"}, ${counted(one.subscriptions, "subscription")}, slot ${number(one.slot)}` +
-    (one.leaving === null ? "" : `, left because ${one.leaving}`), one.open ? undefined : "warn"]));
+    (one.leaving === null ? "" : `, left because ${one.leaving}`), one.open ? undefined : "warn"])));
 }
 
 function jupiter(told) {
