@@ -12,6 +12,7 @@ mod moves;
 mod real_clients;
 mod slots;
 mod told;
+mod unopened;
 
 use perijove_tests::client::websocket::{Heard, Notification, WebSocket};
 use perijove_tests::gateway::{Gateway, GatewayConfig};
