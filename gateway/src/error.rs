@@ -4,6 +4,7 @@
 //! Not here: what upstreams answer (their codes and `error.data` pass through untouched) and
 //! configuration errors.
 
+mod headers;
 mod refused_page;
 #[cfg(test)]
 mod tests;
@@ -19,10 +20,6 @@ use crate::jupiter::{self, IdsFault, OrderFault, QueryFault, SwapFault};
 use crate::limit::Remaining;
 
 pub use self::refused_page::RefusedPage;
-
-/// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` uses up all its
-/// attempts at once on 0 and ignores values from 120 on.
-const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u64> = 1..=119;
 
 /// A request that the gateway answers itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +95,10 @@ pub enum Rejection {
     /// Every upstream that could answer is rate limited.
     #[error("Too many requests for a specific RPC call")]
     RateLimited { retry_after: Duration },
+    /// Every upstream that could answer has a budget, and it is spent. No words of an upstream: none
+    /// has limited anything.
+    #[error("Too many requests: the gateway's budget for its upstreams is spent")]
+    BudgetSpent { retry_after: Duration },
     /// The caller's plan allows no more at the moment.
     #[error("Too many requests: {reason}")]
     OverLimit {
@@ -197,7 +198,10 @@ impl Rejection {
             Self::Unauthorised | Self::TokenExpired => 401,
             Self::NotInPlan | Self::NotFromHere { .. } => 403,
             // Rust's subscription client waits and retries after this status.
-            Self::RateLimited { .. } | Self::OverLimit { .. } | Self::TooManySockets => 429,
+            Self::RateLimited { .. }
+            | Self::BudgetSpent { .. }
+            | Self::OverLimit { .. }
+            | Self::TooManySockets => 429,
             Self::ApiKeyRefused => 502,
             Self::OutcomeUnknown | Self::AnswerLost => 504,
             Self::TooManyBodies | Self::TooMuchUnsent | Self::ApiUnavailable { .. } => 503,
@@ -236,7 +240,7 @@ impl Rejection {
             Self::TooManyCalls { .. } => "too_many_calls",
             Self::OverBurst { .. } => "over_burst",
             Self::MethodRefused => "method_refused",
-            Self::RateLimited { .. } => "rate_limited",
+            Self::RateLimited { .. } | Self::BudgetSpent { .. } => "rate_limited",
             Self::OverLimit { .. } => "over_limit",
             Self::NotInPlan => "not_in_plan",
             Self::NotFromHere { .. } => "not_from_here",
@@ -253,36 +257,6 @@ impl Rejection {
             Self::ApiUnavailable { .. } => "unavailable",
             Self::OutcomeUnknown | Self::AnswerLost => "outcome_unknown",
             Self::Refused(_) => "refused_in_http",
-        }
-    }
-
-    /// Whole seconds for the `retry-after` header.
-    pub fn retry_after(&self) -> Option<u64> {
-        let retry_after = match self {
-            Self::RateLimited { retry_after } | Self::OverLimit { retry_after, .. } => *retry_after,
-            Self::TooManyBodies | Self::TooMuchUnsent | Self::TooManySockets => {
-                Duration::from_secs(1)
-            }
-            _ => return None,
-        };
-        let rounded_up = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        Some(rounded_up.clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end()))
-    }
-
-    /// The verbs for the `allow` header, if the verb was wrong.
-    pub fn allow(&self) -> Option<&'static str> {
-        match self {
-            Self::ApiMethod { allowed } => Some(allowed),
-            Self::HttpMethod => Some("OPTIONS, POST"),
-            _ => None,
-        }
-    }
-
-    /// What is left of the caller's plan, if the plan is the reason.
-    pub fn remaining(&self) -> Option<Remaining> {
-        match self {
-            Self::OverLimit { remaining, .. } => *remaining,
-            _ => None,
         }
     }
 
@@ -319,7 +293,7 @@ impl Rejection {
             Self::Parse => -32700,
             Self::BadHttp { .. } | Self::HeadTooLarge => -32600,
             Self::MethodRefused => -32601,
-            Self::RateLimited { .. } | Self::OverLimit { .. } => 429,
+            Self::RateLimited { .. } | Self::BudgetSpent { .. } | Self::OverLimit { .. } => 429,
             Self::NotInPlan | Self::NotFromHere { .. } => 403,
             Self::Unauthorised | Self::TokenExpired => 401,
             Self::NoUpstream { .. } | Self::Behind { .. } | Self::Saturated => -32005,

@@ -55,6 +55,11 @@ async fn where_nobody_else_is_left_the_caller_is_told_to_come_back() {
         "{}",
         last.text()
     );
+    assert!(
+        last.text().contains("budget"),
+        "no words of the upstream, which has limited nothing: {}",
+        last.text()
+    );
     assert_eq!(last.header("retry-after"), Some("119"));
     assert!(scene.v(0).hits_total() <= 41);
 }

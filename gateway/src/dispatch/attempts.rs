@@ -265,7 +265,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
             settled.into_delivered(&self.dispatch.operation, self.demands.idempotency);
         if matches!(
             delivered,
-            Delivered::Rejected(Rejection::RateLimited { .. })
+            Delivered::Rejected(Rejection::RateLimited { .. } | Rejection::BudgetSpent { .. })
         ) {
             self.dispatch.operation.is_limited();
         }

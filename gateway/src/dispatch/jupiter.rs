@@ -156,7 +156,9 @@ impl<'a> Operation for JupiterCall<'a> {
     fn rejection(&self, cause: NoAnswer) -> Rejection {
         match cause {
             NoAnswer::OutcomeUnknown(_) => Rejection::AnswerLost,
-            NoAnswer::RateLimited(retry_after) => Rejection::RateLimited { retry_after },
+            NoAnswer::RateLimited(retry_after) | NoAnswer::Unpaid(retry_after) => {
+                Rejection::RateLimited { retry_after }
+            }
             NoAnswer::KeyRefused => Rejection::ApiKeyRefused,
             NoAnswer::Nobody => self.nobody(),
             NoAnswer::Saturated => unavailable("all connections to its upstreams are in use"),

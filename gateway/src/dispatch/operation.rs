@@ -205,6 +205,7 @@ pub(super) trait Operation: Judge {
             NoAnswer::OutcomeUnknown(Idempotency::Unknown) => Rejection::AnswerLost,
             NoAnswer::OutcomeUnknown(_) => Rejection::OutcomeUnknown,
             NoAnswer::RateLimited(retry_after) => Rejection::RateLimited { retry_after },
+            NoAnswer::Unpaid(retry_after) => Rejection::BudgetSpent { retry_after },
             NoAnswer::Saturated => Rejection::Saturated,
             NoAnswer::Failed(_) => Rejection::NoUpstream {
                 reason: "no upstream could answer",
@@ -309,6 +310,8 @@ pub(super) enum NoAnswer {
     OutcomeUnknown(Idempotency),
     /// Upstreams limit the gateway's rate for so long.
     RateLimited(Duration),
+    /// The budgets of the upstreams that could answer are spent for so long.
+    Unpaid(Duration),
     /// All connections to some upstream stayed in use.
     Saturated,
     /// An upstream failed like this, the first that did.

@@ -75,6 +75,8 @@ pub trait AttemptWitness: Send + Sync + Unpin + 'static {
 pub struct Paused {
     /// The shortest time until a rate-limited one may be asked again.
     pub limited: Option<Duration>,
+    /// None of these has limited anything: their own budgets are spent.
+    pub unpaid: bool,
     /// Some refuse the gateway's key.
     pub key_refused: bool,
 }

@@ -123,6 +123,7 @@ impl Choices for ApiChoices<'_> {
         let refuses = |one: &Arc<ApiUpstream>| one.refuses(self.product, now);
         Paused {
             limited: waits.chain(others).min(),
+            unpaid: false,
             key_refused: self.choice.refused || order.iter().any(refuses),
         }
     }

@@ -122,7 +122,7 @@ impl<'a> Candidates<'a> {
         if let Some(next) = live.budget.wait(method, priority, now) {
             return Some(PauseRemainder {
                 next,
-                cause: PauseCause::Limit,
+                cause: PauseCause::Budget,
             });
         }
         if live.is_clear() {
@@ -223,7 +223,10 @@ impl Choices for Candidates<'_> {
     }
 
     fn paused(&self, now: Instant) -> Paused {
-        let mut paused = Paused::default();
+        let mut paused = Paused {
+            unpaid: true,
+            ..Paused::default()
+        };
         for upstream in self.upstreams {
             if self.requirements.obstacle(upstream, self.given == 0, now) == Obstacle::Never {
                 continue;
@@ -232,11 +235,13 @@ impl Choices for Candidates<'_> {
                 None => {}
                 Some(rest) if rest.cause == PauseCause::Key => paused.key_refused = true,
                 Some(rest) => {
+                    paused.unpaid &= rest.cause == PauseCause::Budget;
                     let shortest = paused.limited.unwrap_or(rest.next);
                     paused.limited = Some(shortest.min(rest.next));
                 }
             }
         }
+        paused.unpaid &= paused.limited.is_some();
         paused
     }
 }

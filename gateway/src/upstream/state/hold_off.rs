@@ -182,7 +182,7 @@ impl HoldOff {
     /// The current hold-offs, with their method: `None` for all.
     pub(in crate::upstream) fn holds(&self, now: Instant) -> Vec<Hold<'_>> {
         let cause_of = |cause: PauseCause| match cause {
-            PauseCause::Limit => HoldCause::RateLimited,
+            PauseCause::Limit | PauseCause::Budget => HoldCause::RateLimited,
             PauseCause::Credits => HoldCause::Credits,
             PauseCause::Key => HoldCause::Key,
         };

@@ -20,6 +20,8 @@ pub(in crate::upstream) enum PauseCause {
     /// Too many requests.
     #[default]
     Limit,
+    /// More requests than its own budget pays for.
+    Budget,
     /// The provider's credits are used up.
     Credits,
     /// It refuses the gateway's key.
@@ -145,7 +147,7 @@ impl Pause {
                 let most = named.saturating_mul(KEY_GROWTH);
                 scaled(named, settings.factor.powi(exponent), most)
             }
-            PauseCause::Limit => {
+            PauseCause::Limit | PauseCause::Budget => {
                 scaled(settings.base, settings.factor.powi(exponent), settings.max)
             }
         };
