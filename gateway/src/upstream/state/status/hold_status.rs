@@ -53,16 +53,25 @@ impl HoldStatus {
         }
     }
 
-    /// In a few words.
-    pub(super) fn summary(&self) -> String {
+    /// In a few words; as many other methods are held for the same reason.
+    pub(super) fn summary(&self, others: usize) -> String {
+        let more = and_more(others);
         let status = self.http_status.filter(|status| *status != 200);
         let detail = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
         match &self.method {
             None => format!("{}{detail}", self.cause),
-            Some(method) if self.slow => format!("slow at {method}"),
-            Some(method) if self.broken_off => format!("breaks off {method}"),
-            Some(method) if self.late => format!("behind at {method}"),
-            Some(method) => format!("refuses {method}{detail}"),
+            Some(method) if self.slow => format!("slow at {method}{more}"),
+            Some(method) if self.broken_off => format!("breaks off {method}{more}"),
+            Some(method) if self.late => format!("behind at {method}{more}"),
+            Some(method) => format!("refuses {method}{more}{detail}"),
         }
+    }
+}
+
+/// How many methods stand behind the one that is named.
+pub(super) fn and_more(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        others => format!(" and {others} more"),
     }
 }

@@ -12,7 +12,7 @@ use crate::upstream::health::diagnosis::{Diagnosis, RAISE_BUDGET, cure};
 use crate::upstream::state::concurrency::ConcurrencyStatus;
 use crate::upstream::state::hold::{Hold, HoldCause};
 use crate::upstream::state::hold_off::is_unknown;
-use crate::upstream::state::status::hold_status::HoldStatus;
+use crate::upstream::state::status::hold_status::{HoldStatus, and_more};
 use crate::upstream::{EndpointState, Health};
 
 /// An error of an upstream.
@@ -74,11 +74,22 @@ impl HoldsAndErrors {
     /// The state of an otherwise healthy upstream.
     pub(super) fn state(&self, saturated: bool, spent: bool) -> String {
         match self.holds.first() {
-            Some(hold) => hold.summary(),
+            Some(hold) => hold.summary(self.others()),
             None if spent => "budget spent".to_owned(),
             None if saturated => "saturated".to_owned(),
             None => Health::Healthy.label().to_owned(),
         }
+    }
+
+    /// How many methods are held for the same reason as the one that is named.
+    fn others(&self) -> usize {
+        let first = self.holds.first();
+        let alike = |hold: &&HoldStatus| {
+            first.is_some_and(|first| {
+                first.method.is_some() && hold.method.is_some() && first.cause == hold.cause
+            })
+        };
+        self.holds.iter().skip(1).filter(alike).count()
     }
 
     /// Its last error, and what helps against that.
@@ -132,7 +143,8 @@ impl HoldsAndErrors {
                 ("refuses what others serve:", cure)
             }
         };
-        let cause = format!("it {says} {what}{with}");
+        let more = and_more(self.others());
+        let cause = format!("it {says} {what}{more}{with}");
         Some(UnfitReason { cause, cure })
     }
 

@@ -118,3 +118,18 @@ fn a_lacking_capability_is_learned_and_can_be_insisted_on() {
     scene.fault('p', "getTransaction", Penalty::Lacks(Capability::Archive));
     assert_eq!(scene.order_for(archive), "");
 }
+
+#[test]
+fn a_state_counts_the_methods_that_are_refused_beside_the_one_it_names() {
+    let scene = Scene::of("ap");
+    scene.fault('a', "getBlock", rest(Scope::Method));
+    let told = || scene.pool.status().upstreams.swap_remove(0);
+    assert_eq!(told().state, "refuses getBlock");
+    for method in ["getBalance", "getSlot"] {
+        scene.fault('a', method, rest(Scope::Method));
+    }
+    let told = told();
+    assert!(told.state.ends_with(" and 2 more"), "{}", told.state);
+    let cause = told.cause.unwrap();
+    assert!(cause.ends_with(" and 2 more"), "{cause}");
+}
