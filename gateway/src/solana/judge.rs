@@ -132,9 +132,9 @@ impl ErrorReply<'_> {
             401 => return self.unauthorized(),
             402 => return self.credits(),
             403 => return self.forbidden(),
-            410 if !self.is_a_nodes() => return disabled(),
+            410 if !self.is_a_nodes() => return refused(FaultKind::MethodDisabled),
             413 if !self.is_a_nodes() => {
-                return upstream(FaultKind::BodyTooLarge, Retry::Elsewhere, Penalty::Refusal);
+                return refused(FaultKind::BodyTooLarge);
             }
             429 => return self.limited(),
             _ if self.hints.challenge => return challenge(),
@@ -156,8 +156,8 @@ impl ErrorReply<'_> {
     fn by_error(&self) -> Option<Verdict> {
         let error = self.error?;
         match error.code {
-            401 => return Some(self.unauthorized()),
-            403 => return Some(self.forbidden()),
+            401 | -32401 => return Some(self.unauthorized()),
+            403 | -32403 => return Some(self.forbidden()),
             429 | -32429 | -32029 => return Some(self.limited()),
             _ => {}
         }
@@ -182,37 +182,34 @@ impl ErrorReply<'_> {
         use wording::Wording;
         match wording? {
             Wording::Limited | Wording::Credits => Some(self.limited()),
+            Wording::Key => Some(self.unauthorized()),
             // A page that merely contains such words is not a refusal.
             Wording::Disabled | Wording::Plan if code == 0 => None,
-            Wording::Disabled => Some(disabled()),
-            Wording::Plan => Some(upstream(
-                FaultKind::PolicyRefused,
-                Retry::Elsewhere,
-                Penalty::Refusal,
-            )),
+            // Perhaps only for parameters like these.
+            Wording::Disabled => Some(refused(FaultKind::MethodDisabled)),
+            Wording::Plan => Some(refused(FaultKind::PolicyRefused)),
         }
     }
 
     fn by_status(&self) -> Verdict {
         match self.status {
-            408 | 500.. => upstream(FaultKind::ServerError, Retry::Elsewhere, Penalty::Failure),
+            408 | 500.. => failed(FaultKind::ServerError),
             200..300 => {
                 let kind = self.malformed.map(|malformed| malformed.kind.into());
                 // Neither an error nor malformed: an impossible result.
                 let kind = kind.unwrap_or(FaultKind::BadResult);
-                upstream(kind, Retry::Elsewhere, Penalty::Failure)
+                failed(kind)
             }
             // Other upstreams will show whether the call or this upstream is at fault.
-            400..500 => upstream(
-                FaultKind::UnexpectedStatus,
-                Retry::Elsewhere,
-                Penalty::Refusal,
-            ),
-            _ => upstream(
-                FaultKind::UnexpectedStatus,
-                Retry::Elsewhere,
-                Penalty::Failure,
-            ),
+            400..500 => {
+                let wants_tls = |body: &MalformedAnswer| wording::wants_tls(&body.excerpt);
+                let kind = match self.malformed {
+                    Some(body) if wants_tls(body) => FaultKind::SpeaksTls,
+                    _ => FaultKind::UnexpectedStatus,
+                };
+                refused(kind)
+            }
+            _ => failed(FaultKind::UnexpectedStatus),
         }
     }
 
@@ -327,17 +324,16 @@ const fn upstream(kind: FaultKind, retry: Retry, penalty: Penalty) -> Verdict {
     }
 }
 
-const fn challenge() -> Verdict {
-    upstream(FaultKind::Challenge, Retry::Elsewhere, Penalty::Failure)
+const fn failed(kind: FaultKind) -> Verdict {
+    upstream(kind, Retry::Elsewhere, Penalty::Failure)
 }
 
-/// Disabled, but perhaps only for parameters like these.
-const fn disabled() -> Verdict {
-    upstream(
-        FaultKind::MethodDisabled,
-        Retry::Elsewhere,
-        Penalty::Refusal,
-    )
+const fn refused(kind: FaultKind) -> Verdict {
+    upstream(kind, Retry::Elsewhere, Penalty::Refusal)
+}
+
+const fn challenge() -> Verdict {
+    failed(FaultKind::Challenge)
 }
 
 /// Disabled, whatever the parameters.

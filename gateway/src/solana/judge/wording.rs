@@ -14,6 +14,8 @@ pub(super) enum Wording {
     Disabled,
     /// This method needs another plan.
     Plan,
+    /// The key is not known.
+    Key,
 }
 
 const CREDITS: &[&str] = &[
@@ -73,6 +75,25 @@ const PLAN: &[&str] = &[
     "subscription",
 ];
 
+const KEY: &[&str] = &[
+    "invalid api key",
+    "invalid api-key",
+    "invalid apikey",
+    "invalid access token",
+    "api key is invalid",
+    "api key is missing",
+    "api key not found",
+    "missing api key",
+    "unknown api key",
+];
+
+/// Servers that speak TLS say this to whoever does not.
+const WANTS_TLS: &[&str] = &[
+    "plain http request was sent to https port",
+    "speaking plain http to an ssl-enabled server port",
+    "client sent an http request to an https server",
+];
+
 /// Limits that apply to a whole upstream.
 const WHOLE: &[&str] = &[
     "requests per second",
@@ -110,6 +131,8 @@ impl Wording {
             Some(Self::Credits) if !refusal && !text.trim_start().starts_with('{') => {
                 mentions(&text, LIMITED).then_some(Self::Limited)
             }
+            // A page may tell of keys, and be about something else.
+            Some(Self::Key) if text.trim_start().starts_with('<') => None,
             wording => wording,
         }
     }
@@ -122,6 +145,8 @@ impl Wording {
             Some(Self::Limited)
         } else if any(DISABLED) {
             Some(Self::Disabled)
+        } else if any(KEY) {
+            Some(Self::Key)
         } else if any(PLAN) {
             Some(Self::Plan)
         } else {
@@ -132,6 +157,12 @@ impl Wording {
 
 fn mentions(text: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|phrase| text.contains(phrase))
+}
+
+/// Whether the beginning of a body says that the port speaks TLS alone.
+pub(super) fn wants_tls(excerpt: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(excerpt).to_ascii_lowercase();
+    mentions(&text, WANTS_TLS)
 }
 
 /// What a rate limit applies to, judging by its text. By default the method; a limit on the whole

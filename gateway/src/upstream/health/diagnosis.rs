@@ -77,6 +77,7 @@ impl Diagnosis {
     pub(in crate::upstream) fn cure(&self) -> &'static str {
         match self.status {
             _ if self.unpaid => RAISE_BUDGET,
+            Some(300..400) => "it redirects: write the URL that it redirects to, https:// included",
             Some(LOOP) => "its URL points back at this gateway: use the node's own address",
             _ => self.kind.map_or(OWN_LOG, cure),
         }
@@ -109,7 +110,10 @@ const OWN_LOG: &str = "check the upstream's own log";
 pub(crate) const fn cure(kind: FaultKind) -> &'static str {
     use FaultKind as F;
     match kind {
-        F::Unauthorized | F::Forbidden => "is the key valid?",
+        F::Unauthorized => "is the key valid?",
+        F::Forbidden => {
+            "is the key valid? Does the provider admit the gateway's address and country?"
+        }
         F::CreditsExhausted => "buy credits, or add an upstream",
         F::RateLimited => "raise the provider's limit, or add an upstream",
         F::UnexpectedStatus => "is its URL right, path and key included?",
@@ -167,6 +171,10 @@ mod tests {
         assert!(circle.cure().contains("back at this gateway"));
         let clear = Diagnosis::of(FaultKind::NotTls, None).on("getSlot");
         assert!(clear.cure().contains("does not speak TLS"));
+        let moved = Diagnosis::of(FaultKind::UnexpectedStatus, Some(308)).on("getSlot");
+        assert!(moved.cure().contains("redirects"));
+        let barred = Diagnosis::of(FaultKind::Forbidden, Some(403)).on("getSlot");
+        assert!(barred.cure().contains("address"));
         let odd = Diagnosis::of(FaultKind::BadJson, Some(200));
         assert_eq!(odd.short().as_deref(), Some("bad-json"));
     }

@@ -316,3 +316,31 @@ fn a_page_that_speaks_of_months_does_not_use_up_any_credits() {
     let json = r#"{"message":"monthly usage limit reached"}"#;
     assert_eq!(verdict(400, json).kind, F::CreditsExhausted);
 }
+
+#[test]
+fn a_key_that_is_not_known_is_one_in_every_shape() {
+    for (status, body) in [
+        (200, error(-32401, "Invalid API key", "null")),
+        (200, error(-32000, "Invalid API key", "null")),
+        (200, "Invalid API key".to_owned()),
+        (200, r#"{"error":"missing api key"}"#.to_owned()),
+        (400, "api key not found".to_owned()),
+    ] {
+        let found = verdict(status, &body);
+        assert_eq!(found.kind, F::Unauthorized, "{status} {body}");
+    }
+    let page = "<html>invalid api key? Read on</html>";
+    assert_eq!(verdict(200, page).kind, F::BadJson);
+}
+
+#[test]
+fn cleartext_at_a_port_for_tls_is_told() {
+    for body in [
+        "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
+        "Client sent an HTTP request to an HTTPS server.\n",
+        "You're speaking plain HTTP to an SSL-enabled server port.",
+    ] {
+        let found = verdict(400, body);
+        assert_eq!((found.kind, found.penalty), (F::SpeaksTls, P::Refusal));
+    }
+}

@@ -95,11 +95,10 @@ impl HoldsAndErrors {
     /// Its last error, and what helps against that.
     fn last(&self) -> Option<UnfitReason> {
         let (error, kind) = (self.last_error.as_ref()?, self.last_kind?);
+        let diagnosis = Diagnosis::of(kind, error.http_status).on(&error.method);
         Some(UnfitReason {
-            cause: Diagnosis::of(kind, error.http_status)
-                .on(&error.method)
-                .to_string(),
-            cure: cure(kind),
+            cure: diagnosis.cure(),
+            cause: diagnosis.to_string(),
         })
     }
 
