@@ -28,8 +28,8 @@ pub(super) struct BestFailure<Answer, Peer> {
     stale_at: Option<Slot>,
     /// The shortest pause requested, if any upstream limited the gateway's rate.
     rate_limited: Option<Duration>,
-    /// None has: their budgets are spent.
-    unpaid: bool,
+    /// The same if none has, and their budgets are spent.
+    unpaid: Option<Duration>,
     /// Some upstream refuses the gateway's key.
     key_refused: bool,
     /// How an upstream failed in another way, the first that did.
@@ -93,7 +93,7 @@ impl<Answer, Peer> Default for BestFailure<Answer, Peer> {
             refused: None,
             stale_at: None,
             rate_limited: None,
-            unpaid: false,
+            unpaid: None,
             key_refused: false,
             failed: None,
             saturated: false,
@@ -159,7 +159,8 @@ impl<Answer, Peer> BestFailure<Answer, Peer> {
 
     /// Held-off upstreams, which know best when they may be asked again.
     pub(super) fn note_paused(&mut self, paused: Paused) {
-        self.unpaid = paused.unpaid && self.rate_limited.is_none();
+        let unpaid = paused.unpaid && self.rate_limited.is_none();
+        self.unpaid = paused.limited.filter(|_| unpaid);
         self.rate_limited = paused.limited.or(self.rate_limited);
         self.key_refused |= paused.key_refused;
     }
@@ -220,7 +221,7 @@ impl<Answer, Peer> BestFailure<Answer, Peer> {
             return (Delivered::Rejected(refused), Some(speaker));
         }
         rejected(match (self.rate_limited, self.failed) {
-            (Some(pause), None) if self.unpaid => NoAnswer::Unpaid(pause),
+            (Some(pause), None) if self.unpaid.is_some() => NoAnswer::Unpaid(pause),
             // An upstream with a short failure may be back long before a pause is over.
             (Some(pause), Some(_)) => NoAnswer::RateLimited(pause.min(UNKNOWN_PAUSE)),
             (Some(pause), None) => NoAnswer::RateLimited(pause),

@@ -43,7 +43,7 @@ impl DialError {
     /// The handshake was refused with an HTTP status.
     pub(super) fn status(status: u16, retry_after: Option<Duration>) -> Self {
         let cure = match status {
-            401 | 402 | 403 => "is the key valid, and does its plan include subscriptions?",
+            401..=403 => "is the key valid, and does its plan include subscriptions?",
             429 => "raise the provider's limit of sockets, or add an upstream",
             500.. => "check the upstream's own log",
             _ => NO_WEBSOCKET,
