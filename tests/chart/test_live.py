@@ -74,7 +74,7 @@ EXPECTED = {
 
 
 # A machine that is busy makes these fire by itself; that they are silent otherwise is shown by promtool.
-BUSY = {"PerijoveHighLatency", "JupiterAPIHighLatency", "PerijoveLatencyBudgetBurnsFast",
+BUSY = {"IngestSlow", "PerijoveHighLatency", "JupiterAPIHighLatency", "PerijoveLatencyBudgetBurnsFast",
         "PerijoveLatencyBudgetBurnsSlowly", "JupiterLatencyBudgetBurnsFast", "JupiterLatencyBudgetBurnsSlowly"}
 
 # The trades here are of another time than the clock, in every namespace; promtool shows when this fires.
