@@ -15,7 +15,13 @@ fuzz_target!(|input: (u8, &[u8])| {
     let seen = check(&frames, piece);
     if bytes.len() <= LONGEST && compressed <= LONGEST {
         let bytes = bytes.to_vec();
-        assert_eq!(seen, [Data { is_text: false, bytes }]);
+        assert_eq!(
+            seen,
+            [Data {
+                is_text: false,
+                bytes
+            }]
+        );
     }
 });
 
@@ -45,7 +51,12 @@ fn sent(bytes: &[u8], fragment: usize) -> (Vec<u8>, usize) {
         frames.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
         let mask = [7, 0, 0xff, 42];
         frames.extend(mask);
-        frames.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frames.extend(
+            payload
+                .iter()
+                .zip(mask.iter().cycle())
+                .map(|(byte, mask)| byte ^ mask),
+        );
     }
     (frames, deflated.len())
 }

@@ -185,13 +185,7 @@ async fn other_methods_and_paths_are_what_they_were() {
     for request in [client.put(&url), client.delete(&url), client.head(&url)] {
         assert_eq!(market.gateway.send(request).await.status, 405);
     }
-    for path in [
-        "price",
-        "price/v2",
-        "price/v33",
-        "price%2Fv3",
-        "PRICE/V3",
-    ] {
+    for path in ["price", "price/v2", "price/v33", "price%2Fv3", "PRICE/V3"] {
         let url = format!("{}{path}?ids={TOKEN}", market.gateway.url());
         assert_eq!(market.get(&url).await.status, 405, "{path}");
     }

@@ -46,7 +46,9 @@ impl ProxyHttp for PassThrough {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let listen = arguments.next().ok_or("usage: bare-pingora LISTEN UPSTREAM...")?;
+    let listen = arguments
+        .next()
+        .ok_or("usage: bare-pingora LISTEN UPSTREAM...")?;
     let upstreams: Vec<String> = arguments.collect();
     let settings = ServerConf {
         threads: 1,
