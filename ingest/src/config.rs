@@ -29,11 +29,11 @@ pub use perijove_core::settings::{
 pub use self::redis::Redis;
 pub use self::url::{StoreUrl, UrlFault};
 pub use batch::{Batch, Buffer};
-pub use breaker::Breaker;
+pub use breaker::BreakerSettings;
 pub use broker::Broker;
 pub use database::Database;
 pub use group::Group;
-pub use http::Http;
+pub use http::HttpSettings;
 pub use kafka::{Assignment, Kafka};
 pub use load::{load, parse};
 pub use log::{Log, LogFormat};
@@ -49,7 +49,7 @@ pub type Loaded = perijove_core::settings::Loaded<Config>;
 /// All settings of ingest.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Config {
-    pub http: Http,
+    pub http: HttpSettings,
     pub log: Log,
     /// The source of the streams. Without it only recordings can be read.
     pub kafka: Option<Kafka>,
@@ -60,14 +60,14 @@ pub struct Config {
     pub database: Database,
     /// Where prices, candles and recent trades are kept for the gateway. By default they are not.
     pub redis: Option<Redis>,
-    pub breaker: Breaker,
+    pub breaker: BreakerSettings,
     pub shutdown: Shutdown,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            http: Http::default(),
+            http: HttpSettings::default(),
             log: Log::default(),
             kafka: None,
             streams: vec![Stream::trades()],
@@ -75,7 +75,7 @@ impl Default for Config {
             buffer: Buffer::default(),
             database: Database::default(),
             redis: None,
-            breaker: Breaker::default(),
+            breaker: BreakerSettings::default(),
             shutdown: Shutdown::default(),
         }
     }

@@ -25,13 +25,13 @@ enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct Breaker {
-    settings: config::Breaker,
+pub(super) struct SinkBreaker {
+    settings: config::BreakerSettings,
     state: State,
 }
 
-impl Breaker {
-    pub(super) const fn new(settings: config::Breaker) -> Self {
+impl SinkBreaker {
+    pub(super) const fn new(settings: config::BreakerSettings) -> Self {
         let state = State::Closed { failures: 0 };
         Self { settings, state }
     }
@@ -111,8 +111,8 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::new(config::Breaker::default());
+    fn opened(now: Instant) -> SinkBreaker {
+        let mut breaker = SinkBreaker::new(config::BreakerSettings::default());
         for _ in 0..5 {
             assert_eq!(breaker.admit(now), Admission::Free);
             breaker.failure(now);
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn it_opens_after_five_failures_in_a_row() {
         let now = Instant::now();
-        let mut breaker = Breaker::new(config::Breaker::default());
+        let mut breaker = SinkBreaker::new(config::BreakerSettings::default());
         for _ in 0..3 {
             for _ in 0..4 {
                 breaker.failure(now);

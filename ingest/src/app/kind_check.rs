@@ -80,14 +80,14 @@ impl fmt::Display for WrongKind {
 /// What is known of each topic.
 #[derive(Debug)]
 pub(super) struct KindCheck {
-    topics: HashMap<String, Topic>,
+    topics: HashMap<String, CheckedTopic>,
     /// Counts findings.
     findings: watch::Sender<usize>,
     metric: IntGaugeVec,
 }
 
 #[derive(Debug, Default)]
-struct Topic {
+struct CheckedTopic {
     /// The last message was usable.
     clean: AtomicBool,
     state: Mutex<TopicState>,
@@ -111,7 +111,7 @@ impl KindCheck {
         for stream in streams {
             metric.with_label_values(&[&stream.topic]).set(0);
         }
-        let topic = |stream: &Stream| (stream.topic.clone(), Topic::default());
+        let topic = |stream: &Stream| (stream.topic.clone(), CheckedTopic::default());
         Self {
             topics: streams.iter().map(topic).collect(),
             findings: watch::Sender::new(0),

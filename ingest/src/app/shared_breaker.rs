@@ -6,7 +6,7 @@ use prometheus::IntGauge;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use crate::app::breaker::{Admission, Breaker};
+use crate::app::breaker::{Admission, SinkBreaker};
 use crate::config;
 
 /// How long to wait while the trials of others are running.
@@ -15,7 +15,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// The circuit breaker of a sink.
 #[derive(Debug)]
 pub(super) struct SharedBreaker {
-    breaker: Mutex<Breaker>,
+    breaker: Mutex<SinkBreaker>,
     shown: watch::Sender<BreakerState>,
     gauge: IntGauge,
     /// What the sink answered when it failed last. None if it did not.
@@ -27,9 +27,9 @@ pub(super) struct SharedBreaker {
 pub(super) struct Permit<'g>(Option<&'g SharedBreaker>);
 
 impl SharedBreaker {
-    pub(super) fn new(settings: config::Breaker, gauge: IntGauge) -> Self {
+    pub(super) fn new(settings: config::BreakerSettings, gauge: IntGauge) -> Self {
         Self {
-            breaker: Mutex::new(Breaker::new(settings)),
+            breaker: Mutex::new(SinkBreaker::new(settings)),
             shown: watch::Sender::new(BreakerState::Closed),
             gauge,
             refusal: Mutex::default(),
@@ -70,7 +70,7 @@ impl SharedBreaker {
         }
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut SinkBreaker) -> T) -> T {
         let mut breaker = self.breaker.lock();
         let answer = change(&mut breaker);
         let state = breaker.state();
@@ -84,7 +84,7 @@ impl SharedBreaker {
 impl Permit<'_> {
     pub(super) fn succeed(mut self) {
         if let Some(breaker) = self.0.take() {
-            breaker.with(Breaker::success);
+            breaker.with(SinkBreaker::success);
         }
     }
 
@@ -106,7 +106,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(breaker) = self.0.take() {
-            breaker.with(Breaker::abandon);
+            breaker.with(SinkBreaker::abandon);
         }
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 /// The circuit breaker of each sink. While that of the database is open, nothing is consumed; while
 /// that of Redis is, prices get stale and are rebuilt afterwards.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
-pub struct Breaker {
+pub struct BreakerSettings {
     /// Failures in a row that open it.
     pub failures: u32,
     /// Successes that close it again.
@@ -19,7 +19,7 @@ pub struct Breaker {
     pub trials: u32,
 }
 
-impl Default for Breaker {
+impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
             failures: 5,
@@ -30,7 +30,7 @@ impl Default for Breaker {
     }
 }
 
-impl Breaker {
+impl BreakerSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let open = Duration::from_millis(100)..=Duration::from_hours(1);

@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 
 /// Metrics, health, readiness.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
-pub struct Http {
+pub struct HttpSettings {
     /// Address and port, or `off` for none.
     pub listen: Option<SocketAddr>,
 }
 
-impl Default for Http {
+impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9091))),
@@ -20,7 +20,7 @@ impl Default for Http {
     }
 }
 
-impl Http {
+impl HttpSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
             listen: section.or("listen", Self::default().listen),

@@ -7,8 +7,8 @@ use perijove_core::settings::{
 };
 
 use crate::config::{
-    Batch, Breaker, Buffer, Config, Database, Http, Kafka, Log, Mechanism, Redis, Security,
-    Shutdown, Stream,
+    Batch, BreakerSettings, Buffer, Config, Database, HttpSettings, Kafka, Log, Mechanism, Redis,
+    Security, Shutdown, Stream,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -29,7 +29,7 @@ pub fn parse(text: &str, environment: &dyn Environment) -> Result<Loaded<Config>
 
 impl Configuration for Config {
     fn read(section: &mut Section<'_>) -> Self {
-        let http = section.nested("http", Http::read);
+        let http = section.nested("http", HttpSettings::read);
         let log = section.nested("log", Log::read);
         let kafka = Kafka::read_from(section);
         let streams = Stream::read_all(section);
@@ -37,7 +37,7 @@ impl Configuration for Config {
         let buffer = section.nested("buffer", Buffer::read);
         let database = section.nested("database", Database::read);
         let redis = Redis::read_from(section);
-        let breaker = section.nested("breaker", Breaker::read);
+        let breaker = section.nested("breaker", BreakerSettings::read);
         let shutdown = section.nested("shutdown", Shutdown::read);
         if let Some(kafka) = &kafka
             && shutdown.grace >= kafka.session_timeout

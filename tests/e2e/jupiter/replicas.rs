@@ -103,13 +103,12 @@ async fn without_redis_a_swap_is_built_all_the_same() {
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
-#[tokio::test]
-async fn an_order_is_told_when_others_can_know_whose_it_is() {
-    let redis = Redis::start().await;
+/// One that gives orders and is connected to Redis, and the target of an order.
+async fn ordering(redis: &Redis, deadline: &str) -> (Exchange, String) {
     let exchange = Exchange::with(|config| {
         config
             .set("cache.redis.url", redis.url())
-            .set("cache.redis.deadline", "1s")
+            .set("cache.redis.deadline", deadline)
     })
     .await;
     let order = json!({ "requestId": "of-one", "transaction": "" });
@@ -117,12 +116,45 @@ async fn an_order_is_told_when_others_can_know_whose_it_is() {
         let order = Answer::json(&order);
         upstream.answers(move |asked| (asked.path == "/ultra/v1/order").then(|| order.clone()));
     }
-    let target = quote_target("/ultra/v1/order", 7);
     until("the connections to Redis", || async {
         let connections = exchange.sum("perijove_redis_connections", &[]).await;
         (connections >= 3.0).then_some(())
     })
     .await;
+    (exchange, quote_target("/ultra/v1/order", 7))
+}
+
+#[tokio::test]
+async fn an_order_is_told_when_others_can_know_whose_it_is() {
+    let redis = Redis::start().await;
+    let (exchange, target) = ordering(&redis, "10s").await;
+    redis.pause();
+    let mut asked = std::pin::pin!(exchange.get(&target));
+    let given = async {
+        until("an upstream to give the order", || async {
+            let upstreams = [&exchange.own, &exchange.hosted];
+            let hits = upstreams.map(|one| one.hits("/ultra/v1/order"));
+            (hits != [0, 0]).then_some(())
+        })
+        .await;
+        // Time in which the order would be told.
+        for _ in 0..10 {
+            assert_eq!(exchange.gateway.admin("/health").await.status, 200);
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = &mut asked => panic!("told before another gateway can know whose it is"),
+        () = given => {}
+    }
+    redis.resume();
+    assert_eq!(asked.await.status, 200);
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_keeps_nobody_from_an_order() {
+    let redis = Redis::start().await;
+    let (exchange, target) = ordering(&redis, "1s").await;
     redis.pause();
     // What hangs costs the deadline once, and nobody waits for it then.
     for _ in 0..50 {

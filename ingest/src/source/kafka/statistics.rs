@@ -15,7 +15,7 @@ pub(super) struct Statistics {
     #[serde(default)]
     brokers: HashMap<String, Broker>,
     #[serde(default)]
-    topics: HashMap<String, Topic>,
+    topics: HashMap<String, TopicStatistics>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,7 +38,7 @@ const fn unknown() -> i32 {
 }
 
 #[derive(Debug, Deserialize)]
-struct Topic {
+struct TopicStatistics {
     partitions: HashMap<String, Partition>,
 }
 

@@ -82,8 +82,20 @@ impl<'r> Section<'r> {
 
     /// A mapping of free names to single values, each with its place.
     pub fn named<T: Setting>(&mut self, key: &'static str) -> Vec<(String, String, T)> {
+        self.free_names(key, &T::schema(), |section, path, value| {
+            section.reading.setting(path, value)
+        })
+    }
+
+    /// A mapping of free names to values that `read` understands.
+    pub(super) fn free_names<T>(
+        &mut self,
+        key: &'static str,
+        schema: &Value,
+        read: impl Fn(&Self, &str, &Value) -> Option<T>,
+    ) -> Vec<(String, String, T)> {
         let path = self.at(key);
-        let schema = json!({ "type": "object", "additionalProperties": T::schema() });
+        let schema = json!({ "type": "object", "additionalProperties": schema });
         self.describe_as(key, schema, None);
         let Some(value) = self.take(key) else {
             return Vec::new();
@@ -96,8 +108,8 @@ impl<'r> Section<'r> {
             .iter()
             .filter_map(|(name, value)| {
                 let path = format!("{path}.{name}");
-                let setting = self.reading.setting(&path, value)?;
-                Some((path, name.clone(), setting))
+                let value = read(self, &path, value)?;
+                Some((path, name.clone(), value))
             })
             .collect()
     }

@@ -44,25 +44,9 @@ impl Section<'_> {
 
     /// A mapping of free names to secrets, each with its place.
     pub fn named_secrets(&mut self, key: &'static str) -> Vec<(String, String, Secret)> {
-        let path = self.at(key);
-        let schema = json!({ "type": "object", "additionalProperties": secret_schema() });
-        self.describe_as(key, schema, None);
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let Value::Object(fields) = value else {
-            self.violation(key, "must be a mapping of names to values");
-            return Vec::new();
-        };
-        fields
-            .iter()
-            .filter_map(|(name, value)| {
-                let path = format!("{path}.{name}");
-                self.reading
-                    .secret(&path, value)
-                    .map(|secret| (path, name.clone(), secret))
-            })
-            .collect()
+        self.free_names(key, &secret_schema(), |section, path, value| {
+            section.reading.secret(path, value)
+        })
     }
 }
 
