@@ -30,7 +30,8 @@ pub struct Redis {
     pub password: Option<Secret>,
     /// PEM file of the only certificate authorities to trust; by default the system's.
     pub ca: Option<PathBuf>,
-    /// Time limit of a lookup; after it the call continues without.
+    /// Time limit of a lookup; after it the call continues without. A quote or an order of Jupiter is
+    /// passed on once its issuer is written, or after this time.
     pub deadline: Duration,
     /// Time limit for opening a connection, including TLS and login.
     pub connect: Duration,
