@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
+use tokio::time::{Duration, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::clock::now;
 use crate::app::metrics::Metrics;
@@ -12,7 +12,7 @@ use crate::app::shared_breaker::SharedBreaker;
 use crate::app::supervisor::Supervisor;
 use crate::config;
 use crate::sink::database::Database;
-use crate::sink::market::{MarketError, PriceOracle, RedisConnection};
+use crate::sink::market::{MarketError, PriceOracle, RedisConnection, Seen};
 
 /// How often prices are made. A slot is about 400 ms.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -20,8 +20,9 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// Time limit for reading what other processes have stored.
 const READING: Duration = Duration::from_secs(20);
 
-/// Time limit for the last prices when the program exits.
-const LAST: Duration = Duration::from_secs(2);
+/// Time limit for the last prices when the program is stopped. Another process, or the next one, writes
+/// them too.
+pub(super) const LAST: Duration = Duration::from_secs(2);
 
 /// The task, while it runs.
 pub(super) struct PricePublisher {
@@ -46,16 +47,31 @@ impl PricePublisher {
         })
     }
 
-    /// Writes what has come since the last time, before the program ends.
-    pub(super) async fn end(mut self) {
+    /// Writes what has come since the last time, before the program ends, and tries again until the
+    /// limit is over.
+    pub(super) async fn end(mut self, limit: Duration) {
         self.task.abort();
         drop(self.task.await);
         let last = async {
-            self.last.tell().await;
-            // What failed to be written has been logged; others notice by themselves.
+            if !self.last.tell().await {
+                tracing::info!("waiting for Redis and the database to write the last prices");
+                loop {
+                    sleep(PERIOD).await;
+                    if self.last.tell().await {
+                        break;
+                    }
+                }
+            }
+            // Others notice by themselves.
             drop(self.last.prices.resign(&mut self.last.redis).await);
         };
-        drop(timeout(LAST, last).await);
+        if timeout(limit, last).await.is_err() {
+            let limit = humantime::format_duration(limit).to_string();
+            tracing::warn!(
+                limit,
+                "could not write the last prices to Redis in time; it keeps older ones"
+            );
+        }
     }
 }
 
@@ -91,13 +107,16 @@ impl PublishTask {
         }
     }
 
-    async fn tell(&mut self) {
-        self.follow().await;
+    /// Whether Redis now has the prices of everything that is stored.
+    async fn tell(&mut self) -> bool {
+        let seen = self.follow().await == Some(Seen::All);
         // Before anything is computed: then nothing is lost.
         let Ok(permit) = self.breaker.try_acquire() else {
-            return;
+            return false;
         };
-        match self.prices.publish(&mut self.redis, now()).await {
+        let published = self.prices.publish(&mut self.redis, now()).await;
+        let written = published.is_ok();
+        match published {
             Ok(published) => {
                 permit.succeed();
                 self.metrics.prices.inc_by(published.prices);
@@ -111,15 +130,16 @@ impl PublishTask {
             }
         }
         self.metrics.refused(self.prices.ignored());
+        seen && written
     }
 
-    /// Reads what other processes have stored.
-    async fn follow(&mut self) {
+    /// Reads what other processes have stored. None if that failed.
+    async fn follow(&mut self) -> Option<Seen> {
         let followed = timeout(READING, self.prices.follow(&self.database, now())).await;
         let error = match followed {
-            Ok(Ok(())) => {
+            Ok(Ok(seen)) => {
                 self.blind = false;
-                return;
+                return Some(seen);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => "timed out".to_owned(),
@@ -131,5 +151,6 @@ impl PublishTask {
                 "cannot read what other processes have stored; retrying"
             );
         }
+        None
     }
 }

@@ -25,7 +25,7 @@ use crate::app::http::HttpState;
 use crate::app::lane::OnWrongKind;
 use crate::app::metrics::Metrics;
 use crate::app::pipeline::PipelineContext;
-use crate::app::price_publisher::PricePublisher;
+use crate::app::price_publisher::{LAST, PricePublisher};
 use crate::app::progress::{Counted, ProgressOutput, ProgressReport, with_progress};
 use crate::app::redis_writer::RedisContext;
 use crate::app::shared_breaker::SharedBreaker;
@@ -126,7 +126,7 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
     let running = Box::pin(services.run(context, source));
     let ran = with_progress(running, &progress, look).await;
     if let Some(price_publisher) = price_publisher {
-        price_publisher.end().await;
+        price_publisher.end(config.shutdown.grace).await;
     }
     say(&services.metrics.summary());
     if gave_up.load(Ordering::Acquire) {
@@ -189,7 +189,7 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         }
     };
     if let Some(price_publisher) = price_publisher {
-        price_publisher.end().await;
+        price_publisher.end(LAST).await;
     }
     ran
 }

@@ -42,7 +42,8 @@ impl Oracle {
     }
 
     /// Some of the tokens that have come up lately and whose decimals are not certain yet: what earlier
-    /// trades say of them may be [learned](Self::learn_decimals). Each is named once.
+    /// trades say of them may be [learned](Self::learn_decimals). Each is named once, unless it is
+    /// [marked](Self::mark_unsure) again.
     pub fn take_unsure(&mut self, most: usize) -> Vec<Pubkey> {
         let mut unsure = Vec::new();
         while unsure.len() < most
@@ -56,6 +57,11 @@ impl Oracle {
         unsure
     }
 
+    /// Nobody could look these up: they are named again.
+    pub fn mark_unsure(&mut self, mints: Vec<Pubkey>) {
+        self.unsure.extend(mints);
+    }
+
     /// What earlier trades say of a token's decimals, with their slots. It counts only if it is beyond
     /// doubt by itself.
     pub fn learn_decimals(&mut self, mint: Pubkey, said: &[(u64, u8)]) {
@@ -67,5 +73,32 @@ impl Oracle {
             token.decimals = learned;
             self.mark_changed([mint]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_looked_up_is_named_again() {
+        let mut oracle = Oracle::default();
+        let mints: Vec<Pubkey> = (1..=3).map(|byte| Pubkey([byte; 32])).collect();
+        for mint in &mints {
+            let leg = Leg {
+                mint: *mint,
+                raw: 5_000,
+                decimals: Some(6),
+            };
+            oracle.observe(&leg, 1);
+            oracle.observe(&leg, 2);
+        }
+        let named = oracle.take_unsure(2);
+        assert_eq!(named.len(), 2);
+        oracle.mark_unsure(named);
+        let mut named = oracle.take_unsure(10);
+        named.sort_unstable();
+        assert_eq!(named, mints);
+        assert!(oracle.take_unsure(10).is_empty());
     }
 }

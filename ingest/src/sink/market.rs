@@ -22,4 +22,4 @@ pub use audit::{Audit, audit};
 pub use connection::RedisConnection;
 pub use error::MarketError;
 pub use lane_mirror::{Applied, LaneMirror};
-pub use price_oracle::{PriceOracle, Published};
+pub use price_oracle::{PriceOracle, Published, Seen};

@@ -3,6 +3,7 @@
 use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::sink::database::Database;
 use perijove_tests::postgres::Postgres;
+use perijove_tests::redis::Redis;
 use sqlx::postgres::PgPool;
 use tempfile::TempDir;
 
@@ -73,4 +74,26 @@ async fn a_replay_that_never_found_its_database_fails_as_well() {
     postgres.restart().await;
     let again = command(folder.path(), &WORDS).await.well();
     assert!(again.contains("300 messages"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_waits_for_redis_to_take_the_last_prices() {
+    let folder = TempDir::new().unwrap();
+    let redis = Redis::start().await;
+    record(folder.path(), &poisoned(3, 50));
+    let text = format!(
+        "redis: {{url: \"{}\", timeout: 200ms}}\nbreaker: {{open: 500ms}}\nshutdown: {{grace: 1m}}\n",
+        redis.url()
+    );
+    configure(folder.path(), &text);
+    redis.pause();
+    let mut replay = Program::replay(folder.path(), &WORDS[1..]);
+    replay.says("waiting for Redis and the database").await;
+    assert_eq!(replay.log().matches("could not write").count(), 0);
+    redis.resume();
+    let status = replay.ended().await;
+    assert!(status.success(), "{}", replay.log());
+    let keys = redis.keys().await;
+    let prices = keys.iter().filter(|key| key.starts_with("pj:v1:usd:"));
+    assert!(prices.count() > 1, "{keys:?}");
 }

@@ -1,11 +1,13 @@
 //! Prices of tokens, from all trades that the database gets, published to Redis by one process.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use perijove_core::Pubkey;
 use perijove_core::redis::{Dollars, LATEST_LIFETIME, Stamp, price, price_writer, seal};
 use redis::Cmd;
+use scopeguard::{ScopeGuard, guard};
 
 use crate::oracle::{Estimate, IgnoredTrades, Leg, Observation, Oracle};
 use crate::record::UnixMillis;
@@ -22,6 +24,9 @@ const WARM: i64 = 120_000;
 /// Tokens whose decimals are looked up at once.
 const UNSURE: usize = 64;
 
+/// Trades added at once. In between, storing new ones may go on.
+const AT_ONCE: usize = 1_000;
+
 /// Without a look at the other lanes for so many milliseconds, nothing is published.
 const BLIND: i64 = 10_000;
 
@@ -36,6 +41,8 @@ pub struct PriceOracle(Arc<Mutex<Inner>>);
 struct Inner {
     oracle: Oracle,
     lanes: PriceLanes,
+    /// Trades that have been read from the database and not been added yet.
+    read: VecDeque<Observation>,
     /// When everything that others had stored was last read.
     followed: i64,
     /// By which Redis knows the process.
@@ -49,6 +56,7 @@ impl Default for Inner {
         Self {
             oracle: Oracle::default(),
             lanes: PriceLanes::default(),
+            read: VecDeque::new(),
             followed: i64::MIN,
             writer: format!("{:016x}", fastrand::u64(..)),
             writes: false,
@@ -57,11 +65,28 @@ impl Default for Inner {
 }
 
 impl Inner {
-    fn add(&mut self, trades: &[Observation], now: UnixMillis) {
+    fn add(&mut self, trades: impl Iterator<Item = Observation>, now: UnixMillis) {
         for trade in trades {
-            self.oracle.add(trade, now.0);
+            self.oracle.add(&trade, now.0);
         }
     }
+
+    /// Adds some of what has been read. Whether that was all.
+    fn add_read(&mut self, now: UnixMillis) -> bool {
+        let some = self.read.len().min(AT_ONCE);
+        let trades: Vec<Observation> = self.read.drain(..some).collect();
+        self.add(trades.into_iter(), now);
+        self.read.is_empty()
+    }
+}
+
+/// What came of reading what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Everything is taken into account.
+    All,
+    /// More tokens have come up than are looked up at once.
+    TokensLeft,
 }
 
 /// What came of publishing.
@@ -81,16 +106,16 @@ impl PriceOracle {
             previous, batch, ..
         } = *committed;
         if inner.lanes.arrived(lane, previous, batch) {
-            let trades: Vec<Observation> = committed.ticks.iter().map(observation).collect();
-            inner.add(&trades, now);
+            inner.add(committed.ticks.iter().map(observation), now);
         }
     }
 
     /// Reads what other processes have stored, and what was stored before this one was started.
+    /// Cancel safe: the next call goes on where this one was left.
     ///
     /// # Errors
     /// The database failed. It is read the next time.
-    pub async fn follow(&self, database: &Database, now: UnixMillis) -> Result<(), MarketError> {
+    pub async fn follow(&self, database: &Database, now: UnixMillis) -> Result<Seen, MarketError> {
         let batches = database.last_batches().await?;
         let oldest = now.0.saturating_sub(WARM);
         let missing = self.0.lock().lanes.report(&batches, oldest);
@@ -107,26 +132,38 @@ impl PriceOracle {
             };
             database.ticks_after(after, &lanes, each).await?;
             trades.sort_unstable_by_key(|trade| trade.position);
-            self.0.lock().lanes.read(&missing);
-            // Not all at once: storing new ones waits for it.
-            for trades in trades.chunks(1_000) {
-                self.0.lock().add(trades, now);
-                tokio::task::yield_now().await;
-            }
+            let mut inner = self.0.lock();
+            inner.lanes.read(&missing);
+            inner.read.extend(trades);
         }
-        self.learn_decimals(database).await?;
+        self.add_read(now).await;
+        let seen = self.learn_decimals(database).await?;
         self.0.lock().followed = now.0;
-        Ok(())
+        Ok(seen)
+    }
+
+    /// Adds what has been read.
+    async fn add_read(&self, now: UnixMillis) {
+        while !self.0.lock().add_read(now) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Looks up what was stored of tokens that have come up for the first time since the start, so that a
     /// rare one does not have to be traded in several slots again before its price is told.
-    async fn learn_decimals(&self, database: &Database) -> Result<(), MarketError> {
+    async fn learn_decimals(&self, database: &Database) -> Result<Seen, MarketError> {
         let unsure = self.0.lock().oracle.take_unsure(UNSURE);
         if unsure.is_empty() {
-            return Ok(());
+            return Ok(Seen::All);
         }
+        let seen = if unsure.len() < UNSURE {
+            Seen::All
+        } else {
+            Seen::TokensLeft
+        };
+        let unsure = guard(unsure, |mints| self.0.lock().oracle.mark_unsure(mints));
         let mut stored = database.decimals(&unsure).await?;
+        ScopeGuard::into_inner(unsure);
         stored.sort_unstable();
         for said in stored.chunk_by(|one, other| one.0 == other.0) {
             if let Some((mint, ..)) = said.first() {
@@ -134,11 +171,11 @@ impl PriceOracle {
                 self.0.lock().oracle.learn_decimals(*mint, &slots);
             }
         }
-        Ok(())
+        Ok(seen)
     }
 
     /// Writes the prices that have changed, if this process is the one that writes them. Those that
-    /// fail are written with the next ones.
+    /// fail are written with the next ones. Cancel safe: so are those of a call that was dropped.
     ///
     /// # Errors
     /// Redis does not accept them.
@@ -172,12 +209,12 @@ impl PriceOracle {
             .iter()
             .map(|(mint, estimate)| write(scripts, *mint, estimate, &writer, now))
             .collect();
-        let written = redis.run::<u64>(&commands).await;
-        if written.is_err() {
-            let mints = estimates.iter().map(|(mint, _)| *mint);
+        let unpublished = guard(estimates, |estimates| {
+            let mints = estimates.into_iter().map(|(mint, _)| mint);
             self.0.lock().oracle.mark_changed(mints);
-        }
-        let prices = written?.iter().sum();
+        });
+        let prices = redis.run::<u64>(&commands).await?.iter().sum();
+        ScopeGuard::into_inner(unpublished);
         Ok(Published { writes, prices })
     }
 
@@ -262,4 +299,53 @@ fn write(
         .arg(LATEST_LIFETIME.as_millis())
         .arg(writer);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
+    use perijove_core::Slot;
+    use perijove_core::market::{Position, USDC};
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_763_741_000_000);
+
+    /// One that is ignored, and counted as such.
+    fn dust() -> Observation {
+        let leg = |mint| Leg {
+            mint,
+            raw: 1,
+            decimals: Some(6),
+        };
+        Observation {
+            position: Position {
+                slot: Slot(1),
+                transaction: 0,
+                instruction: 0,
+                ordinal: 0,
+            },
+            time: NOW.0,
+            pool: Pubkey([8; 32]),
+            base: leg(Pubkey([7; 32])),
+            quote: leg(USDC),
+            base_bought: true,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_added_once_though_adding_was_cut_short() {
+        let oracle = PriceOracle::default();
+        let count = 5 * AT_ONCE / 2;
+        oracle.0.lock().read.extend((0..count).map(|_| dust()));
+        {
+            let mut adding = pin!(oracle.add_read(NOW));
+            assert!(poll!(&mut adding).is_pending());
+        }
+        assert_eq!(oracle.ignored().dust, AT_ONCE as u64);
+        oracle.add_read(NOW).await;
+        assert_eq!(oracle.ignored().dust, count as u64);
+    }
 }
