@@ -21,6 +21,7 @@ mod jupiter;
 mod metrics;
 mod paced_http2;
 mod plan_metrics;
+mod price;
 mod proxy_protocol;
 mod reply;
 mod reply_head;

@@ -4,6 +4,7 @@
 mod budgets;
 mod failover;
 mod faults;
+mod gone;
 mod hostile;
 mod innocent;
 mod optimizer;

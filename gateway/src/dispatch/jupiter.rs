@@ -47,7 +47,8 @@ pub struct JupiterCall<'a> {
 }
 
 impl Dispatch<'_, JupiterCall<'_>> {
-    /// Has the request answered by upstreams. Dropping the future cancels the attempts in flight.
+    /// Has the request answered by upstreams. Dropping the future cancels the attempts in flight, but for
+    /// what was sent and changes something.
     pub async fn run(&self) -> (Delivered<JupiterAnswer>, AttemptSummary<ApiUpstream, ()>) {
         let AttemptsOutcome {
             delivered, summary, ..
@@ -119,6 +120,11 @@ impl<'a> Operation for JupiterCall<'a> {
                 heavy: false,
             },
         }
+    }
+
+    /// What changes something.
+    fn outlives_its_caller(&self) -> bool {
+        !self.judge.class.repeatable
     }
 
     fn verb(&self) -> &str {

@@ -137,6 +137,12 @@ pub(super) trait Operation: Judge {
 
     fn demands(&self) -> Demands;
 
+    /// Whether what has been sent is carried to its end even if whoever asked has gone: to break the
+    /// connection might cut it short.
+    fn outlives_its_caller(&self) -> bool {
+        false
+    }
+
     /// What is called, by its label, where requests say that in their body.
     fn procedure(&self) -> Option<&'static str> {
         None

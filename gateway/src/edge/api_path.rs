@@ -69,14 +69,18 @@ pub(super) fn cost(
     let Some(plan) = snapshot.plan(consumer) else {
         return Ok(1);
     };
-    let optimized = optimized(path, snapshot);
-    let path = optimized.as_deref().unwrap_or(path);
-    let route = ApiRoute::of(path);
-    let product = route.map_or(Product::Other, |route| route.product);
+    let product = product(path, snapshot);
     if !plan.allows_product(product) {
         return Err(Rejection::NotInPlan);
     }
     Ok(usize::try_from(plan.cost_of_product(product)).unwrap_or(usize::MAX))
+}
+
+/// The product that a path is of.
+pub(super) fn product(path: &str, snapshot: &Snapshot) -> Product {
+    let optimized = optimized(path, snapshot);
+    let route = ApiRoute::of(optimized.as_deref().unwrap_or(path));
+    route.map_or(Product::Other, |route| route.product)
 }
 
 /// The quote path that a configured path stands for, with its prefix.

@@ -56,7 +56,6 @@ impl RpcApp {
         let ask = ask(snapshot, head, session.method());
         let call = self.api_call(session, snapshot, head, body);
         let deadline = head.context.deadline;
-        let log = snapshot.config.log.access;
         let in_turn = async {
             let turn = pipeline.turn(snapshot, ask.into(), deadline).await?;
             let answered = call.answer().await;
@@ -66,17 +65,10 @@ impl RpcApp {
         let answered = tokio::select! {
             biased;
             answered = in_turn => answered,
-            () = session.gone() => {
-                if log {
-                    let route = ApiRoute::of(session.path());
-                    let product = route.map_or("-", |route| route.product.label());
-                    let entry = AccessEntry::gone(product, 1, head);
-                    access::log(&entry, Err(WriteFault::Gone));
-                }
-                return Err(RequestEnd::Gone);
-            }
+            () = session.gone() => return Err(self.api_gone(session.path(), snapshot, head)),
         };
         let response = answered?;
+        let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::api(&response, head));
         self.metrics
             .replied_to(&head.context, response.status, snapshot);
@@ -96,6 +88,23 @@ impl RpcApp {
 }
 
 impl RpcApp {
+    /// Counts and logs a request of Jupiter's API whose client has gone before there was an answer.
+    pub(super) fn api_gone(
+        &self,
+        path: &str,
+        snapshot: &Snapshot,
+        head: &RequestHead,
+    ) -> RequestEnd {
+        let product = api_path::product(path, snapshot);
+        let started = head.context.started;
+        self.pipeline.api_client_gone(product, started.elapsed());
+        if snapshot.config.log.access {
+            let entry = AccessEntry::gone(product.label(), 1, head);
+            access::log(&entry, Err(WriteFault::Gone));
+        }
+        RequestEnd::Gone
+    }
+
     /// The request in the pipeline's form.
     pub(super) fn api_call(
         &self,

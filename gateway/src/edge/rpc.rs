@@ -206,44 +206,6 @@ impl RpcApp {
             .map_err(|ConnectionCut| RequestEnd::Cut)
     }
 
-    /// Jupiter's `GET /price/v3`.
-    async fn price(
-        &self,
-        session: &mut impl HttpSession,
-        snapshot: &Arc<Snapshot>,
-        head: &RequestHead,
-        who: Result<(), Rejection>,
-    ) -> Result<(), RequestEnd> {
-        who?;
-        let consumer = head.context.consumer.as_ref();
-        self.metrics.called_by(consumer, &snapshot.config);
-        let cost = api_path::cost(session.path(), consumer, snapshot)?;
-        let limits = &snapshot.config.limits;
-        // It should have no body, and what it has must not be taken for the next request.
-        let body = body::read(session, limits).await?;
-        let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
-        let (pipeline, address) = (&self.pipeline, head.context.address);
-        let admitted = pipeline.admit(snapshot, consumer, address, cost);
-        let admitted = admitted.await?;
-        // For what ingest does not know.
-        let jupiter = self.api_call(session, snapshot, head, body);
-        let (query, started) = (session.query(), head.context.started);
-        let prices = self.pipeline.prices(snapshot, query, started, jupiter);
-        let mut response = prices.await?;
-        response.belongs_to(admitted);
-        let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::new(&response, head));
-        self.metrics
-            .replied_to(&head.context, response.status, snapshot);
-        note(&response, head);
-        let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
-        if written == Err(WriteFault::NoRoom) {
-            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
-        }
-        self.account(entry.as_ref(), written)
-            .map_err(|ConnectionCut| RequestEnd::Cut)
-    }
-
     /// Refuses a request with an invalid head, of which only the origin is known.
     async fn refuse_unread(
         &self,

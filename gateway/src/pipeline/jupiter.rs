@@ -21,6 +21,8 @@ mod reply;
 mod shared_quote;
 mod summary;
 
+use std::time::Duration;
+
 use http::Method;
 
 pub use self::api_call::ApiCall;
@@ -34,6 +36,7 @@ pub(super) use self::shared_quote::SharedQuote;
 
 use crate::error::Rejection;
 use crate::jupiter::{self, ApiRoute, AskedSwap, Product, QuoteQuery};
+use crate::pipeline::Pipeline;
 
 impl ApiCall {
     /// Answers it.
@@ -107,6 +110,13 @@ impl ApiCall {
         };
         response.notes.extend(note);
         Ok(response)
+    }
+}
+
+impl Pipeline {
+    /// Counts a request whose client has gone before there was an answer.
+    pub fn api_client_gone(&self, product: Product, took: Duration) {
+        self.metrics.jupiter.client_gone(product, took);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::Attempts;
@@ -69,12 +70,44 @@ impl<O: Operation> Attempts<'_, O> {
         }
     }
 
+    /// Whoever asked has gone: what must not be cut short goes on to its end.
+    fn outlive_its_caller(&mut self) {
+        let operation = &self.dispatch.operation;
+        if self.running.is_empty() || !operation.outlives_its_caller() {
+            return;
+        }
+        for attempt in self.running.drain(..) {
+            // Not while the gateway itself ends.
+            if let Ok(runtime) = Handle::try_current()
+                && attempt.witness.is_written()
+            {
+                let until = (Instant::now() + LIMIT).max(self.dispatch.deadline);
+                let left = AbandonedAttempt {
+                    judge: operation.detach(),
+                    stuck_at: None,
+                    until,
+                    quantile: self.dispatch.settings.hedge.quantile,
+                    served: false,
+                    attempt,
+                };
+                drop(runtime.spawn(left.run()));
+            }
+        }
+    }
+
     /// How long the answer took that is delivered, from the start of its own attempt; no time at all if
     /// it is an error, or delivered for want of a better.
     fn answered_in(&self) -> Option<Duration> {
         let won = self.summary.won.map(|(_, took)| took);
         let answered = self.judged.is_some() || self.older.asked > 0;
         won.or_else(|| answered.then_some(Duration::ZERO))
+    }
+}
+
+/// Nothing is in flight any more unless the request was given up.
+impl<O: Operation> Drop for Attempts<'_, O> {
+    fn drop(&mut self) {
+        self.outlive_its_caller();
     }
 }
 

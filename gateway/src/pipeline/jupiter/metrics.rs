@@ -140,7 +140,7 @@ impl JupiterMetrics {
         }
     }
 
-    /// A request was answered.
+    /// A request has ended: it was answered, or nobody waits for that any more.
     pub(in crate::pipeline) fn count(
         &self,
         product: &str,
@@ -159,6 +159,11 @@ impl JupiterMetrics {
                 .with_label_values(&[product, upstream, outcome])
                 .inc();
         }
+    }
+
+    /// The client of a request has gone before there was an answer.
+    pub(super) fn client_gone(&self, product: Product, took: Duration) {
+        self.count(product.label(), NOBODY, "client_gone", took);
     }
 
     pub(super) fn refused(&self, product: Product, rejection: &Rejection) {

@@ -23,15 +23,26 @@ pub struct ApiCandidate {
     product: Product,
     trial: Option<Trial>,
     paid: bool,
-    /// Set once the request has a connection and is being written.
-    written: Arc<AtomicBool>,
+    marks: Arc<AttemptMarks>,
 }
+
+/// What has become of an attempt so far.
+#[derive(Debug, Default)]
+struct AttemptMarks {
+    /// The request has a connection and is being written.
+    written: AtomicBool,
+    /// Its result was counted.
+    counted: AtomicBool,
+}
+
+/// The result of an attempt that was given up with its request, before there was an answer.
+const CLIENT_GONE: &str = "client_gone";
 
 /// Reports on an attempt whose [`ApiCandidate`] is with the attempt.
 pub struct ApiFailureReporter {
     upstream: Arc<ApiUpstream>,
     product: Product,
-    written: Arc<AtomicBool>,
+    marks: Arc<AttemptMarks>,
 }
 
 impl ApiUpstream {
@@ -56,10 +67,16 @@ impl ApiUpstream {
             product,
             trial,
             paid: false,
-            written: Arc::default(),
+            marks: Arc::default(),
         };
         candidate.paid = self.organisation.take(product, now);
         candidate.paid.then_some(candidate)
+    }
+
+    /// Counts the result of an attempt.
+    fn count(&self, product: Product, marks: &AttemptMarks, result: &str) {
+        marks.counted.store(true, Ordering::Relaxed);
+        self.state.metrics.attempt(product.label(), result);
     }
 
     /// A request failed here that another upstream served.
@@ -107,7 +124,7 @@ impl ApiCandidate {
     /// An answer for the caller arrived.
     pub fn good(&mut self, now: Instant) {
         let (state, product) = (&self.upstream.state, self.product);
-        state.metrics.attempt(product.label(), "ok");
+        self.upstream.count(product, &self.marks, "ok");
         state.holds.lock().served(product);
         state.doubt.served();
         self.upstream.organisation.served(product);
@@ -118,8 +135,8 @@ impl ApiCandidate {
     /// others were asked ([`ApiUpstream::failed_alone`], [`ApiUpstream::doubt`]); a limit of its rate is
     /// its own.
     pub fn bad(&mut self, fault: ApiFault, now: Instant) {
-        let (state, product) = (&self.upstream.state, self.product);
-        state.metrics.attempt(product.label(), fault.label());
+        let product = self.product;
+        self.upstream.count(product, &self.marks, fault.label());
         if matches!(fault, ApiFault::RateLimited(_)) {
             if self.upstream.wait(product, now).is_none() {
                 tracing::warn!(
@@ -136,8 +153,7 @@ impl ApiCandidate {
     /// No answer arrived. `sent`: the upstream has seen the request, and so the reason may be the request;
     /// others show that.
     pub fn broken(&mut self, kind: FaultKind, sent: bool, now: Instant) {
-        let metrics = &self.upstream.state.metrics;
-        metrics.attempt(self.product.label(), kind.label());
+        self.upstream.count(self.product, &self.marks, kind.label());
         tracing::debug!(
             upstream = self.upstream.id(),
             fault = kind.label(),
@@ -164,8 +180,12 @@ impl Drop for ApiCandidate {
         if let Some(trial) = self.trial.take() {
             self.upstream.state.breaker.lock().abandon(trial);
         }
-        if self.paid && !self.written.load(Ordering::Relaxed) {
-            self.upstream.organisation.refund(self.product);
+        if !self.marks.written.load(Ordering::Relaxed) {
+            if self.paid {
+                self.upstream.organisation.refund(self.product);
+            }
+        } else if !self.marks.counted.load(Ordering::Relaxed) {
+            self.upstream.count(self.product, &self.marks, CLIENT_GONE);
         }
     }
 }
@@ -175,8 +195,7 @@ impl ApiFailureReporter {
     /// has served the request.
     pub fn never_answered(&self, served: bool, now: Instant) {
         let kind = FaultKind::FirstByteTimeout;
-        let metrics = &self.upstream.state.metrics;
-        metrics.attempt(self.product.label(), kind.label());
+        self.upstream.count(self.product, &self.marks, kind.label());
         if served {
             self.upstream.failed_alone(now);
         }
@@ -195,7 +214,7 @@ impl ChosenPeer for ApiCandidate {
         ApiFailureReporter {
             upstream: Arc::clone(&self.upstream),
             product: self.product,
-            written: Arc::clone(&self.written),
+            marks: Arc::clone(&self.marks),
         }
     }
 
@@ -204,13 +223,13 @@ impl ChosenPeer for ApiCandidate {
         request: &R,
         limits: &AttemptLimits,
     ) -> Result<ReplyTo<R>, TransportFault> {
-        let written = Some(&*self.written);
+        let written = Some(&self.marks.written);
         self.upstream.call(request, limits, written).await
     }
 
     #[cfg(test)]
     fn write(&self) {
-        self.written.store(true, Ordering::Relaxed);
+        self.marks.written.store(true, Ordering::Relaxed);
     }
 }
 
@@ -222,6 +241,6 @@ impl AttemptWitness for ApiFailureReporter {
     }
 
     fn is_written(&self) -> bool {
-        self.written.load(Ordering::Relaxed)
+        self.marks.written.load(Ordering::Relaxed)
     }
 }
