@@ -32,7 +32,9 @@ pub struct KeptQuote {
     pub context: Option<Slot>,
     /// The pools it leads through; `None` if they are not all known.
     pub pools: Option<Vec<Pubkey>>,
-    /// When the upstream gave it.
+    /// The newest slot of the cluster when the upstream gave it.
+    pub tip: Option<Slot>,
+    /// When that was.
     pub at: Instant,
     /// Valid for this long, whatever happens: there is no route, or it is not a quote.
     pub lives: Option<Duration>,
@@ -126,6 +128,7 @@ mod tests {
             body: vec![b'x'; bytes].into(),
             upstream: "own".into(),
             context: Some(Slot(context)),
+            tip: None,
             pools: None,
             at: Instant::now(),
             lives: None,

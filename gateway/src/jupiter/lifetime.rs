@@ -1,5 +1,5 @@
-//! How long a kept quote is valid: counted in slots from the market state it was made from, and
-//! ended by a trade in one of its pools.
+//! How long a kept quote is valid: counted in slots from the market state it was made from, at least
+//! one for each time that a slot takes, and ended by a trade in one of its pools.
 
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ pub struct QuoteContext {
     pub context: Option<Slot>,
     /// The cluster's newest slot.
     pub tip: Option<Slot>,
-    /// Time since it arrived.
+    /// The same when it arrived.
+    pub tip_then: Option<Slot>,
+    /// Time since then.
     pub age: Duration,
     /// The last known trade in one of its pools.
     pub traded: Option<Slot>,
@@ -45,18 +47,30 @@ pub enum QuoteValidity {
 /// age.
 pub(super) const AHEAD: u64 = 32;
 
-/// No slot takes longer: a stuck slot clock must not keep quotes for ever.
-const SLOWEST_SLOT: Duration = Duration::from_secs(1);
+/// What a slot takes. A quote ages by one in this time also while the gateway's view of the cluster
+/// stands still.
+const SLOT_TIME: Duration = Duration::from_millis(400);
+
+impl QuoteContext {
+    /// By how many slots the quote is behind the cluster at least; `None` if its slot says nothing.
+    pub fn behind(&self) -> Option<u64> {
+        let (context, tip) = self.context.zip(self.tip)?;
+        if context.0 > tip.0.saturating_add(AHEAD) {
+            return None;
+        }
+        let then = self.tip_then.map_or(0, |then| context.lag_behind(then));
+        let passed = self.age.as_millis() / SLOT_TIME.as_millis();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+        Some(context.lag_behind(tip).max(then.saturating_add(passed)))
+    }
+}
 
 impl QuoteLifetimes {
     /// Judges a quote.
     pub fn worth(&self, present: &QuoteContext) -> QuoteValidity {
-        let Some((context, tip)) = present.context.zip(present.tip) else {
+        let (Some(context), Some(behind)) = (present.context, present.behind()) else {
             return self.by_time(present);
         };
-        if context.0 > tip.0.saturating_add(AHEAD) {
-            return self.by_time(present);
-        }
         if present.traded.is_some_and(|traded| traded > context) {
             return QuoteValidity::Traded;
         }
@@ -65,9 +79,7 @@ impl QuoteLifetimes {
         } else {
             self.valid_slots
         };
-        let behind = context.lag_behind(tip);
-        let longest = SLOWEST_SLOT * u32::try_from(slots + 1).unwrap_or(u32::MAX);
-        if behind > slots || present.age > longest {
+        if behind > slots {
             return QuoteValidity::Expired;
         }
         QuoteValidity::Fresh(Some(behind))
@@ -96,6 +108,7 @@ mod tests {
         QuoteContext {
             context: Some(Slot(context)),
             tip: Some(Slot(1_000)),
+            tip_then: Some(Slot(context)),
             age: Duration::from_millis(100),
             traded: None,
             heard: false,
@@ -160,11 +173,26 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_of_slots_that_stands_still_keeps_nothing_for_ever() {
-        let present = QuoteContext {
-            age: Duration::from_secs(4),
-            ..at(1_000)
-        };
-        assert_eq!(RULES.worth(&present), QuoteValidity::Expired);
+    fn a_quote_ages_with_time_also_where_the_slots_stand_still() {
+        for (then, millis, heard, worth) in [
+            // Slots of the cluster that it could not have seen are not known either.
+            (900, 0, false, QuoteValidity::Fresh(Some(0))),
+            (1_000, 399, false, QuoteValidity::Fresh(Some(0))),
+            (1_000, 400, false, QuoteValidity::Fresh(Some(1))),
+            (1_000, 1_199, false, QuoteValidity::Fresh(Some(2))),
+            (1_000, 1_200, false, QuoteValidity::Expired),
+            (1_001, 799, false, QuoteValidity::Fresh(Some(2))),
+            (1_001, 800, false, QuoteValidity::Expired),
+            (1_000, 8_399, true, QuoteValidity::Fresh(Some(20))),
+            (1_000, 8_400, true, QuoteValidity::Expired),
+        ] {
+            let present = QuoteContext {
+                tip_then: Some(Slot(then)),
+                age: Duration::from_millis(millis),
+                heard,
+                ..at(1_000)
+            };
+            assert_eq!(RULES.worth(&present), worth, "{then} {millis} {heard}");
+        }
     }
 }

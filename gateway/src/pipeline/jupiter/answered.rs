@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use perijove_core::Slot;
+use tokio::time::Instant;
 
 use super::reply::{ApiContent, ApiResponse};
 use crate::dispatch::{AttemptRecord, AttemptSummary, JupiterAnswer};
@@ -16,6 +18,9 @@ pub(super) struct Answered {
     pub(super) upstream: Arc<ApiUpstream>,
     /// The facts of a quote.
     pub(super) facts: Option<QuoteFacts>,
+    /// When it arrived, and the newest slot of the cluster then.
+    pub(super) at: Instant,
+    pub(super) tip: Option<Slot>,
     pub(super) outcome: &'static str,
     pub(super) attempts: u32,
     pub(super) hedged: bool,
@@ -29,17 +34,22 @@ impl Answered {
         answer: JupiterAnswer,
         upstream: Arc<ApiUpstream>,
         summary: &AttemptSummary<ApiUpstream, ()>,
+        tip: Option<Slot>,
     ) -> Self {
         Self {
             attempts: summary.attempts,
             hedged: summary.hedged,
             tried: summary.attempts(),
-            ..Self::single(answer, upstream)
+            ..Self::single(answer, upstream, tip)
         }
     }
 
     /// The answer to a single attempt.
-    pub(super) fn single(answer: JupiterAnswer, upstream: Arc<ApiUpstream>) -> Self {
+    pub(super) fn single(
+        answer: JupiterAnswer,
+        upstream: Arc<ApiUpstream>,
+        tip: Option<Slot>,
+    ) -> Self {
         let JupiterAnswer {
             reply,
             facts,
@@ -54,6 +64,8 @@ impl Answered {
             reply,
             upstream,
             facts,
+            at: Instant::now(),
+            tip,
             outcome,
             attempts: 1,
             hedged: false,

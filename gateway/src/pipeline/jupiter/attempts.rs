@@ -40,7 +40,8 @@ impl ApiCall {
         self.count_avoided(&choice, &summary, origin);
         match (delivered, &summary.upstream) {
             (Delivered::Payload(answer), Some(upstream)) => {
-                Ok(Answered::of(answer, Arc::clone(upstream), &summary))
+                let upstream = Arc::clone(upstream);
+                Ok(Answered::of(answer, upstream, &summary, self.tip()))
             }
             (Delivered::Rejected(rejection), _) => Err(Unanswered {
                 rejection,

@@ -84,6 +84,7 @@ impl ApiCall {
             body: body.clone(),
             upstream: Arc::clone(ended.upstream.name()),
             context: None,
+            tip: None,
             pools: None,
             at: Instant::now(),
             lives: Some(lives),

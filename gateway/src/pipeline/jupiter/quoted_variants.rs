@@ -59,7 +59,7 @@ impl QuotedVariants {
         self.running.push(Box::pin(async move {
             let SingleResult { record, answer } = attempt.await;
             let quoted = answer.map(|answer| QuotedVariant {
-                ended: Answered::single(answer, upstream),
+                ended: Answered::single(answer, upstream, None),
                 variant,
                 number: record.number,
             });

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::ApiCall;
@@ -136,12 +137,29 @@ impl ApiCall {
             ttl: settings.ttl,
         };
         rules.worth(&QuoteContext {
-            context: kept.context,
             tip,
-            age,
             traded: pools.and_then(|pools| trades.last(pools, tip)),
             heard,
+            ..self.context_of(kept.context, kept.tip, kept.at)
         })
+    }
+
+    /// What is known of the age of a quote that was made from markets at `context`, and arrived `at`
+    /// this time, when the cluster was at `tip_then`.
+    fn context_of(
+        &self,
+        context: Option<Slot>,
+        tip_then: Option<Slot>,
+        at: Instant,
+    ) -> QuoteContext {
+        QuoteContext {
+            context,
+            tip: self.tip(),
+            tip_then,
+            age: Instant::now().saturating_duration_since(at),
+            traded: None,
+            heard: false,
+        }
     }
 
     /// Keeps what may be kept, and returns it for other callers.
@@ -169,7 +187,8 @@ impl ApiCall {
             upstream: Arc::clone(ended.upstream.name()),
             context: facts.and_then(|facts| facts.context_slot),
             pools: facts.and_then(|facts| facts.pools.clone()),
-            at: Instant::now(),
+            tip: ended.tip,
+            at: ended.at,
             lives: negative,
         });
         let is_worth = negative.is_some_and(|lives| lives > Duration::ZERO)
@@ -187,7 +206,7 @@ impl ApiCall {
         product: Product,
         status: CacheStatus,
     ) -> ApiResponse {
-        let behind = kept.context.zip(self.tip());
+        let age = self.context_of(kept.context, kept.tip, kept.at);
         ApiResponse {
             status: kept.status,
             fields: kept.fields.clone(),
@@ -200,7 +219,7 @@ impl ApiCall {
             tried: Vec::new(),
             hedged: false,
             upstream_latency: None,
-            slots_behind: behind.map(|(context, tip)| context.lag_behind(tip)),
+            slots_behind: age.behind(),
             notes: fee_note(self.snapshot.jupiter.by_id(&kept.upstream)),
         }
     }
@@ -208,10 +227,10 @@ impl ApiCall {
     /// The answer, unchanged.
     pub(super) fn delivered(&self, ended: Answered, status: CacheStatus) -> ApiResponse {
         let context = ended.facts.as_ref().and_then(|facts| facts.context_slot);
-        let behind = context.zip(self.tip());
+        let age = self.context_of(context, ended.tip, ended.at);
         ApiResponse {
             cache: Some(status),
-            slots_behind: behind.map(|(context, tip)| context.lag_behind(tip)),
+            slots_behind: age.behind(),
             ..ended.into_response(Product::Quote)
         }
     }
