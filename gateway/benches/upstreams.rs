@@ -100,6 +100,7 @@ fn parts() -> SharedParts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(&Registry::new()).unwrap(),
         clock: UnixClock::new(|| 1_790_000_000),
+        jupiter_budgets: Arc::default(),
         budgets: Arc::default(),
     }
 }

@@ -182,7 +182,7 @@ fn assemble(
     let calls = services::rpc(rpc, config, &bound.addresses, &certificates);
     let (calls, calls_on) = listening.watch(calls, &bound.sockets);
     server.add_service(calls);
-    let keeper = budgets::BudgetKeeper::new(&parts.budgets, &published, &pipeline, registry)?;
+    let keeper = budgets::BudgetKeeper::new(&parts, &published, &pipeline, registry)?;
     server.add_service(background_service("budgets", keeper));
     let reloader = Reloader {
         path: run.source.config.clone(),
@@ -266,13 +266,14 @@ fn admin_app(
 }
 
 fn parts(config: &Config, registry: &Registry) -> prometheus::Result<SharedParts> {
-    let budgets = Arc::default();
-    budgets::resume(config.budgets.file.as_deref(), &budgets);
+    let kept = budgets::KeptBudgets::default();
+    kept.resume(config.budgets.file.as_deref());
     Ok(SharedParts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(registry)?,
         clock: WALL_CLOCK,
-        budgets,
+        budgets: kept.rpc,
+        jupiter_budgets: kept.jupiter,
     })
 }
 

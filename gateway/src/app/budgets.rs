@@ -16,9 +16,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::wall_clock::WALL_CLOCK;
 use crate::cache::{BucketLease, RedisCache};
 use crate::config::{self, BudgetTimes};
-use crate::limit::{BudgetRegistry, LeaseAnswer};
+use crate::limit::{Budget, BudgetRegistry, LeaseAnswer};
 use crate::pipeline::Pipeline;
 use crate::snapshot::Published;
+use crate::upstream::SharedParts;
 
 /// How often requests are leased.
 const LOOK: Duration = Duration::from_millis(100);
@@ -30,13 +31,23 @@ const WRITE: Duration = Duration::from_secs(10);
 /// The same while the gateway stops.
 const WRITE_LAST: Duration = Duration::from_secs(1);
 
+/// What the names of the budgets of Jupiter's upstreams begin with in the file.
+const OF_JUPITER: &str = "jupiter/";
+
 pub(super) struct BudgetKeeper {
-    treasury: Arc<BudgetRegistry>,
+    kept: KeptBudgets,
     published: Arc<Published>,
     pipeline: Arc<Pipeline>,
     metrics: BudgetMetrics,
     /// Identifies this gateway among the others.
     id: String,
+}
+
+/// The budgets that the file keeps.
+#[derive(Debug, Default)]
+pub(super) struct KeptBudgets {
+    pub(super) rpc: Arc<BudgetRegistry>,
+    pub(super) jupiter: Arc<BudgetRegistry>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,13 +88,16 @@ struct SharingState {
 
 impl BudgetKeeper {
     pub(super) fn new(
-        treasury: &Arc<BudgetRegistry>,
+        parts: &SharedParts,
         published: &Arc<Published>,
         pipeline: &Arc<Pipeline>,
         registry: &Registry,
     ) -> prometheus::Result<Self> {
         Ok(Self {
-            treasury: Arc::clone(treasury),
+            kept: KeptBudgets {
+                rpc: Arc::clone(&parts.budgets),
+                jupiter: Arc::clone(&parts.jupiter_budgets),
+            },
             published: Arc::clone(published),
             pipeline: Arc::clone(pipeline),
             metrics: BudgetMetrics::register(registry)?,
@@ -123,7 +137,7 @@ impl BudgetKeeper {
                 "budget sharing lost: no usable answer from Redis; each replica keeps to its own share"
             );
         }
-        for (_, budget) in self.treasury.all() {
+        for (_, budget) in self.kept.rpc.all() {
             budget.go_alone(sharing.replicas, now);
         }
     }
@@ -131,7 +145,7 @@ impl BudgetKeeper {
     /// Returns whether Redis answered, or nothing had to be asked.
     async fn lease(&self, remote: &Arc<RedisCache>, replicas: u64) -> bool {
         let now = Instant::now();
-        let asked = self.treasury.all().into_iter().map(|(name, budget)| {
+        let asked = self.kept.rpc.all().into_iter().map(|(name, budget)| {
             let remote = Arc::clone(remote);
             async move {
                 let Some(demand) = budget.demand(now) else {
@@ -176,7 +190,7 @@ impl BudgetKeeper {
 
     /// Ends sharing: each gateway uses its own share again.
     fn stop_sharing(&self) {
-        for (_, budget) in self.treasury.all() {
+        for (_, budget) in self.kept.rpc.all() {
             budget.go_alone(1, Instant::now());
         }
         self.metrics.lost.set(0);
@@ -185,9 +199,8 @@ impl BudgetKeeper {
     fn write(&self, file: &Path) {
         let (now, unix) = (Instant::now(), WALL_CLOCK.millis());
         let full_at: BudgetTimes = self
-            .treasury
+            .kept
             .all()
-            .into_iter()
             .map(|(name, budget)| {
                 let used_up = budget.used_up(now).as_millis();
                 (
@@ -200,6 +213,15 @@ impl BudgetKeeper {
         if let Err(error) = replace(file, &full_at) {
             tracing::warn!(error, file = %file.display(), "budget file not written");
         }
+    }
+}
+
+impl KeptBudgets {
+    /// By their names in the file.
+    fn all(&self) -> impl Iterator<Item = (String, Arc<Budget>)> {
+        let jupiter = self.jupiter.all().into_iter();
+        let jupiter = jupiter.map(|(name, budget)| (format!("{OF_JUPITER}{name}"), budget));
+        self.rpc.all().into_iter().chain(jupiter)
     }
 }
 
@@ -256,32 +278,41 @@ impl BackgroundService for BudgetKeeper {
     }
 }
 
-/// Restores what an earlier process had used up. A missing file is not an error.
-pub(super) fn resume(file: Option<&Path>, treasury: &BudgetRegistry) {
-    let Some(file) = file else { return };
-    let full_at = match config::read_budget_file(file) {
-        Ok(full_at) => full_at,
-        Err(error) => {
-            tracing::warn!(error, file = %file.display(),
-                "budget file not readable; budgets start full");
+impl KeptBudgets {
+    /// Restores what an earlier process had used up. A missing file is not an error.
+    pub(super) fn resume(&self, file: Option<&Path>) {
+        let Some(file) = file else { return };
+        let full_at = match config::read_budget_file(file) {
+            Ok(full_at) => full_at,
+            Err(error) => {
+                tracing::warn!(error, file = %file.display(),
+                    "budget file not readable; budgets start full");
+                return;
+            }
+        };
+        if full_at.is_empty() {
             return;
         }
-    };
-    if full_at.is_empty() {
-        return;
+        let unix = WALL_CLOCK.millis();
+        let used_up = full_at.into_iter().filter_map(|(name, full_at)| {
+            let left = full_at.checked_sub(unix).filter(|left| *left > 0)?;
+            Some((name, Duration::from_millis(left)))
+        });
+        let used_up: Vec<(String, Duration)> = used_up.collect();
+        let names: Vec<&str> = used_up.iter().map(|(name, _)| name.as_str()).collect();
+        tracing::info!(
+            budgets = json(&names).as_slice(),
+            "budgets restored from the budget file"
+        );
+        let (jupiter, rpc): (Vec<_>, Vec<_>) = used_up
+            .into_iter()
+            .partition(|(name, _)| name.starts_with(OF_JUPITER));
+        self.rpc.resume(rpc);
+        let own = |name: &str| name.trim_start_matches(OF_JUPITER).to_owned();
+        let jupiter = jupiter.into_iter();
+        self.jupiter
+            .resume(jupiter.map(|(name, used_up)| (own(&name), used_up)));
     }
-    let unix = WALL_CLOCK.millis();
-    let used_up = full_at.into_iter().filter_map(|(name, full_at)| {
-        let left = full_at.checked_sub(unix).filter(|left| *left > 0)?;
-        Some((name, Duration::from_millis(left)))
-    });
-    let used_up: Vec<(String, Duration)> = used_up.collect();
-    let names: Vec<&str> = used_up.iter().map(|(name, _)| name.as_str()).collect();
-    tracing::info!(
-        budgets = json(&names).as_slice(),
-        "budgets restored from the budget file"
-    );
-    treasury.resume(used_up);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What was bought of a hosted API, and what an organisation's keys have in common.
 
-use perijove_tests::gateway::GatewayConfig;
+use perijove_tests::gateway::{Gateway, GatewayConfig};
+use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
 use super::scene::{Exchange, quote_target};
@@ -125,4 +126,33 @@ async fn what_repeats_costs_of_the_retry_budget_and_what_is_fit_is_asked_all_the
     let reply = exchange.get(&target).await;
     assert_eq!((reply.status, reply.upstream()), (200, "own"));
     assert_eq!(exchange.hosted.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_used_up_survives_a_restart() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("budgets.json");
+    let budget = json!({ "requests": 1, "per": "hour", "burst": 5 });
+    let exchange = Exchange::with(|config| {
+        of_one_organisation(config, &budget).set("budgets.file", file.display().to_string())
+    })
+    .await;
+    for amount in 1..=3 {
+        assert_eq!(exchange.quote(amount).await.status, 200, "{amount}");
+    }
+    exchange.gateway.sigterm();
+    until("the file to be written", || async {
+        let text = std::fs::read_to_string(&file).ok()?;
+        text.contains("jupiter/organisation/acme").then_some(())
+    })
+    .await;
+    let again = Gateway::start(exchange.config.clone()).await;
+    let before = asked(&exchange);
+    let target = quote_target("swap/v1/quote", 77);
+    let get = again.client().get(format!("{}{target}", again.url()));
+    let reply = again.send(get).await;
+    assert_eq!(reply.status, 429, "{}", reply.text());
+    assert_eq!(asked(&exchange), before, "a restart buys nothing");
+    let status = again.status().await;
+    assert_eq!(status["jupiter"]["upstreams"][0]["budget_left"], 0);
 }

@@ -29,10 +29,7 @@ impl BudgetRegistry {
     ) -> Arc<Budget> {
         let mut budgets = self.budgets.lock();
         let budget = budgets.entry(name.to_owned()).or_insert_with(|| {
-            let (budget, now) = (Budget::default(), Instant::now());
-            if let Some((used_up, at)) = self.resumed.lock().remove(name) {
-                budget.resume(used_up.saturating_sub(now - at), now);
-            }
+            let (budget, now) = (self.resumed(name), Instant::now());
             let used = before.map(|before| before.used_here(now)).max();
             if let Some(used) = used.filter(|used| *used > 0) {
                 budget.set(Some(rate));
@@ -44,6 +41,22 @@ impl BudgetRegistry {
         });
         budget.set(Some(rate));
         Arc::clone(budget)
+    }
+
+    /// The budget of this name, with the settings that it had, or none yet.
+    pub fn named(&self, name: &str) -> Arc<Budget> {
+        let mut budgets = self.budgets.lock();
+        let budget = budgets.entry(name.to_owned());
+        Arc::clone(budget.or_insert_with(|| Arc::new(self.resumed(name))))
+    }
+
+    /// A new one, with what an earlier process had used up.
+    fn resumed(&self, name: &str) -> Budget {
+        let (budget, now) = (Budget::default(), Instant::now());
+        if let Some((used_up, at)) = self.resumed.lock().remove(name) {
+            budget.resume(used_up.saturating_sub(now - at), now);
+        }
+        budget
     }
 
     /// All that are in use.

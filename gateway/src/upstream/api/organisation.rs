@@ -1,6 +1,7 @@
 //! State shared by the upstreams of one organisation, whatever their keys: its budget, and its
 //! hold-offs. Jupiter counts requests by organisation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,11 +16,19 @@ use crate::limit::Budget;
 /// An organisation; an upstream that names none has one of its own.
 #[derive(Debug, Default)]
 pub(super) struct Organisation {
-    budget: Budget,
+    budget: Arc<Budget>,
     holds: Mutex<ApiHolds>,
 }
 
 impl Organisation {
+    /// One that pays from this budget.
+    pub(super) fn new(budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self {
+            budget,
+            holds: Mutex::default(),
+        })
+    }
+
     /// Applies the settings of its upstreams, of which there are so many; what is used up stays used
     /// up.
     pub(super) fn set(&self, budget: Option<&config::BudgetSettings>, upstreams: usize) {

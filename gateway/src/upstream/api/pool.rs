@@ -88,8 +88,10 @@ impl ApiPool {
             let organisation = organisations.entry(name.clone()).or_insert_with(|| {
                 let previous = previous.into_iter().flat_map(|pool| &pool.upstreams);
                 let mut same = previous.filter(|known| organisation_of(known.settings()) == name);
-                same.next()
-                    .map_or_else(Arc::default, |known| Arc::clone(&known.organisation))
+                same.next().map_or_else(
+                    || Organisation::new(parts.jupiter_budgets.named(&name)),
+                    |known| Arc::clone(&known.organisation),
+                )
             });
             let learned = (state, Arc::clone(organisation));
             ApiUpstream::new(settings, config, learned, parts).map(Arc::new)

@@ -37,6 +37,8 @@ pub struct SharedParts {
     pub metrics: UpstreamMetrics,
     pub clock: UnixClock,
     pub budgets: Arc<BudgetRegistry>,
+    /// Those of Jupiter's upstreams, which are each gateway's own.
+    pub jupiter_budgets: Arc<BudgetRegistry>,
 }
 
 /// Upstreams that cannot be used as configured.
