@@ -49,7 +49,7 @@ async fn exchange(redis: &Redis, account: &str) -> Exchange {
                 return None;
             }
             let order = json!({ "requestId": "of-hosted", "transaction": "" });
-            let built = json!({ "swapTransaction": "AQ==", "lastValidBlockHeight": 7 });
+            let built = json!({ "swapTransaction": "AQ==", "lastValidBlockHeight": 1_u64 << 40 });
             match asked.path.as_str() {
                 "/ultra/v1/order" if gives => Some(Answer::json(&order)),
                 "/ultra/v1/order" | "/swap/v1/quote" if !gives => Some(Answer::text(502, "")),
@@ -162,4 +162,39 @@ async fn a_redis_that_hangs_keeps_nobody_from_an_order() {
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
     redis.resume();
+}
+
+#[tokio::test]
+async fn an_order_of_an_upstream_that_is_not_configured_is_refused_and_says_so() {
+    let redis = Redis::start().await;
+    let (exchange, target) = ordering(&redis, "1s").await;
+    let order = exchange.get(&target).await;
+    assert_eq!(order.status, 200);
+    // The same upstreams under other names.
+    let mut upstreams = exchange.config.get("jupiter.upstreams").cloned().unwrap();
+    for upstream in upstreams.as_array_mut().unwrap() {
+        upstream["id"] = json!(format!("new-{}", upstream["id"].as_str().unwrap()));
+    }
+    let config = exchange
+        .config
+        .clone()
+        .set("jupiter.upstreams", upstreams)
+        .set("listen.rpc", json!([loopback()]));
+    let renamed = Gateway::start(config.set("admin.listen", loopback())).await;
+    until("the connections to Redis", || async {
+        let metrics = renamed.metrics().await;
+        (metrics.sum("perijove_redis_connections", &[]) >= 3.0).then_some(())
+    })
+    .await;
+    let body = json!({ "requestId": "of-one", "signedTransaction": "AQ" });
+    let reply = post(&renamed, "ultra/v1/execute", &body).await;
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    let text = reply.text();
+    assert!(
+        text.contains("issued this order is not configured"),
+        "{text}"
+    );
+    for upstream in [&exchange.own, &exchange.hosted] {
+        assert_eq!(upstream.hits("/ultra/v1/execute"), 0);
+    }
 }

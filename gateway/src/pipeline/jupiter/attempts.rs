@@ -19,6 +19,12 @@ use crate::upstream::{ApiChoice, ApiUpstream};
 /// clients retry by themselves.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// No other upstream knows the order.
+const ISSUER_UNKNOWN: Rejection = Rejection::ApiUnavailable {
+    reason: "the upstream that issued this order is not configured here; get a new order, or keep an \
+             upstream of that id in `jupiter.upstreams` until its orders have been executed",
+};
+
 const NO_ANSWER: Rejection = Rejection::ApiUnavailable {
     reason: "no answer",
 };
@@ -122,6 +128,9 @@ impl ApiCall {
         let bound = RequestClass::of(&self.method, route).bound;
         if let Some(origin) = origin.filter(|_| bound) {
             // No other upstream knows the order to be executed.
+            if pool.by_id(origin).is_none() {
+                return Err(ISSUER_UNKNOWN);
+            }
             choice.order.retain(|upstream| upstream.id() == origin);
         }
         Ok(choice)
