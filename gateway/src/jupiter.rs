@@ -3,6 +3,7 @@
 
 mod answer;
 mod asked_swap;
+mod asked_transaction;
 mod comparable;
 mod freshness;
 mod ids;
@@ -20,6 +21,7 @@ mod variants;
 
 pub use answer::{Fingerprint, QuoteFacts, is_error, quote_of_swap, request_id};
 pub use asked_swap::AskedSwap;
+pub use asked_transaction::AskedTransaction;
 pub use comparable::comparable;
 pub use freshness::PriceFreshness;
 pub use ids::{IdsFault, MOST_IDS, ids, shows_extra};

@@ -133,6 +133,7 @@ impl RpcApp {
         }
     }
 }
+            built_for: None,
 
 /// The class of a request: swaps and executions before quotes, unless plan or caller say otherwise.
 fn ask(snapshot: &Snapshot, head: &RequestHead, method: &Method) -> PermitRequest {

@@ -35,7 +35,7 @@ pub use self::reply::{ApiContent, ApiResponse, Unanswered};
 pub(super) use self::shared_quote::SharedQuote;
 
 use crate::error::Rejection;
-use crate::jupiter::{self, ApiRoute, AskedSwap, Product, QuoteQuery};
+use crate::jupiter::{self, ApiRoute, AskedSwap, AskedTransaction, Product, QuoteQuery};
 use crate::pipeline::Pipeline;
 
 impl ApiCall {
@@ -88,6 +88,7 @@ impl ApiCall {
             Product::Swap | Product::SwapInstructions => {
                 jupiter::check_swap(&self.body).map_err(Rejection::from)?;
                 self.take_fee().await
+                self.built_for = Some(AskedTransaction::of(&self.body));
             }
             Product::Labels | Product::Tokens if reads => return self.kept(route).await,
             _ => None,

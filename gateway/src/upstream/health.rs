@@ -1,6 +1,7 @@
 //! The verdicts on an upstream's health.
 
 pub(super) mod address_check;
+mod block_heights;
 pub(super) mod clock;
 pub(super) mod cluster;
 pub(super) mod credibility;

@@ -258,7 +258,7 @@ async fn a_swap_stays_with_the_upstream_of_its_quote() {
     let exchange = Exchange::open().await;
     for upstream in [&exchange.own, &exchange.hosted] {
         upstream.answers(|asked| {
-            let built = json!({ "swapTransaction": "AQ==", "lastValidBlockHeight": 7 });
+            let built = json!({ "swapTransaction": "AQ==", "lastValidBlockHeight": 1_u64 << 40 });
             asked.path.ends_with("/swap").then(|| Answer::json(&built))
         });
     }
@@ -270,7 +270,7 @@ async fn a_swap_stays_with_the_upstream_of_its_quote() {
     assert_eq!(reply.upstream(), "hosted");
     let of_hosted = reply.json();
     exchange.own.answers(|asked| {
-        let built = json!({ "swapTransaction": "AQ==", "lastValidBlockHeight": 7 });
+        let built = json!({ "swapTransaction": "AQ==", "lastValidBlockHeight": 1_u64 << 40 });
         asked.path.ends_with("/swap").then(|| Answer::json(&built))
     });
     for (quote, expected) in [(of_own, "own"), (of_hosted, "hosted")] {

@@ -1,7 +1,11 @@
 //! Upstreams that answer another question than they were asked: another pair, amount or mode. A client
 //! signs what its quote says.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use perijove_core::Pubkey;
 use perijove_tests::client::Reply;
+use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
 use super::scene::{Exchange, quote_target};
@@ -144,4 +148,49 @@ async fn an_order_for_another_question_goes_to_nobody() {
     exchange.own.answers(orders("fine too", USDC, "7"));
     let reply = exchange.get(&quote_target("/swap/v2/order", 7)).await;
     assert_eq!(reply.status, 200);
+}
+
+/// A transaction that this wallet signs and pays for.
+fn transaction_of(wallet: Pubkey) -> String {
+    let signature = [0; 64];
+    let keys = [wallet.0, Pubkey([9; 32]).0].concat();
+    let message = [&[0x80, 1, 0, 1, 2], keys.as_slice(), &[0; 34]].concat();
+    STANDARD.encode([&[1], signature.as_slice(), &message].concat())
+}
+
+#[tokio::test]
+async fn a_transaction_of_another_wallet_or_from_the_past_goes_to_nobody() {
+    let exchange = Exchange::open().await;
+    let [wallet, other] = [7, 8].map(|byte| Pubkey([byte; 32]));
+    let slot = exchange.cluster.cluster().clock.tip();
+    let body = json!({ "userPublicKey": wallet.to_string(), "quoteResponse": quote(slot, 7, 150) });
+    let account = |key: Pubkey| json!({ "pubkey": key.to_string(), "isSigner": true });
+    let (swap, instructions) = ("/swap", "/swap-instructions");
+    let built = |wallet, last: u64| json!({ "swapTransaction": transaction_of(wallet), "lastValidBlockHeight": last });
+    let instruction = |wallet| json!({ "swapInstruction": { "accounts": [account(wallet)] } });
+    for (path, wrong, right) in [
+        (swap, built(other, 1 << 40), built(wallet, 1 << 40)),
+        (swap, built(wallet, 1), built(wallet, 1 << 40)),
+        (instructions, instruction(other), instruction(wallet)),
+    ] {
+        let says = |upstream: &Scripted, answer: &Value| {
+            let answer = Answer::json(answer);
+            upstream.answers(move |asked| asked.path.ends_with(path).then(|| answer.clone()));
+        };
+        says(&exchange.own, &wrong);
+        says(&exchange.hosted, &right);
+        let reply = exchange.post(&format!("/swap/v1{path}"), &body).await;
+        assert_eq!((reply.status, reply.upstream()), (200, "hosted"), "{wrong}");
+        assert_eq!(reply.json(), right);
+        says(&exchange.hosted, &wrong);
+        let reply = exchange.post(&format!("/swap/v1{path}"), &body).await;
+        assert_eq!(reply.status, 503, "{wrong}: {}", reply.text());
+        says(&exchange.own, &right);
+        says(&exchange.hosted, &right);
+        until("both to be asked again", || async {
+            let reply = exchange.post(&format!("/swap/v1{path}"), &body).await;
+            (reply.status == 200 && reply.upstream() == "own").then_some(())
+        })
+        .await;
+    }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::cache::PoolTrades;
 use crate::dispatch::operation::{Judge, JudgedAttempt};
 use crate::error::{RefusedPage, TEXT};
-use crate::jupiter::{ApiFault, AskedSwap, Product, QuoteFacts, RequestClass};
+use crate::jupiter::{ApiFault, AskedSwap, AskedTransaction, Product, QuoteFacts, RequestClass};
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::{
     ApiCandidate, ApiFailureReporter, ApiRequest, ApiUpstream, Pool, ReplyBody, ReplyTo,
@@ -44,6 +44,8 @@ pub struct JupiterJudge {
     pub token: bool,
     /// What a quote or an order has to be for.
     pub asked: Option<AskedSwap>,
+    /// What a transaction has to be for.
+    pub built_for: Option<AskedTransaction>,
     /// The nodes by which the age of a quote is measured.
     pub nodes: Arc<Pool>,
     /// The trades that make quotes old.
@@ -157,6 +159,13 @@ impl JupiterJudge {
             (Product::Order | Product::Build, ReplyBody::Complete(order)) => {
                 let asked = self.asked.as_ref();
                 let other = asked.is_some_and(|asked| !asked.may_be_answered_by_order(order));
+                (other.then_some(ApiFault::WrongQuote), None)
+            }
+            (Product::Swap | Product::SwapInstructions, ReplyBody::Complete(built)) => {
+                let height = self.nodes.block_height();
+                let other = self
+                    .built_for
+                    .is_some_and(|asked| !asked.may_be_answered_by(built, height));
                 (other.then_some(ApiFault::WrongQuote), None)
             }
             _ => (None, None),

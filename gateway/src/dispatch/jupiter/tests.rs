@@ -76,6 +76,7 @@ impl Scene {
                     nodes: Arc::clone(&self.nodes),
                     trades: Arc::clone(&self.trades),
                     exclude_lag: 16,
+                    built_for: None,
                 },
             },
             settings: &self.settings,

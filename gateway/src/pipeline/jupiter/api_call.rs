@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::context::RequestContext;
-use crate::jupiter::{self, AskedSwap};
+use crate::jupiter::{self, AskedSwap, AskedTransaction};
 use crate::pipeline::{CacheUse, Pipeline};
 use crate::snapshot::Snapshot;
 
@@ -30,6 +30,8 @@ pub struct ApiCall {
     pub cache_use: CacheUse,
     /// What a quote or an order has to be for, once its query was read.
     pub asked: Option<AskedSwap>,
+    /// What a transaction has to be for.
+    pub built_for: Option<AskedTransaction>,
     /// The best of several quotes is requested.
     pub optimize: bool,
     /// The operator's fee was added.

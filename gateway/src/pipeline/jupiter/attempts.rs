@@ -86,6 +86,7 @@ impl ApiCall {
                     class: RequestClass::of(&self.method, route),
                     token: self.fields.iter().any(|(name, _)| *name == "authorization"),
                     asked: self.asked,
+                    built_for: self.built_for,
                     nodes: Arc::clone(&snapshot.pool),
                     trades: Arc::clone(&pipeline.cache.trades),
                     exclude_lag: snapshot.config.jupiter.health.exclude_lag,
@@ -127,10 +128,10 @@ impl ApiCall {
         }
         let bound = RequestClass::of(&self.method, route).bound;
         if let Some(origin) = origin.filter(|_| bound) {
-            // No other upstream knows the order to be executed.
             if pool.by_id(origin).is_none() {
                 return Err(ISSUER_UNKNOWN);
             }
+            // No other upstream knows the order to be executed.
             choice.order.retain(|upstream| upstream.id() == origin);
         }
         Ok(choice)

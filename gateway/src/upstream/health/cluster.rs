@@ -20,6 +20,7 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
+use crate::upstream::health::block_heights::BlockHeights;
 use crate::upstream::health::clock::{SlotClock, SlotEstimate, at_least_stronger};
 use crate::upstream::health::credibility::highest;
 use crate::upstream::health::slot_look::PeerSlots;
@@ -55,6 +56,8 @@ pub(in crate::upstream) struct ObservedCluster {
     learned: Mutex<Option<LearnedGenesis>>,
     /// The active genesis hash, for readers on every call.
     genesis: ArcSwapOption<String>,
+    /// What upstreams have shown of the blocks so far.
+    pub(in crate::upstream) heights: BlockHeights,
     /// Whether some upstream's block height is below its slot: slots are skipped here, as on
     /// every real cluster. On a fresh test validator the two may be equal.
     skips_slots: AtomicBool,
@@ -75,6 +78,7 @@ impl ObservedCluster {
                 config::GenesisRule::Hash(hash) => Some(hash.clone()),
                 config::GenesisRule::Auto => None,
             }),
+            heights: BlockHeights::default(),
             skips_slots: AtomicBool::new(false),
             generation: AtomicU64::new(next_generation()),
             pace: AtomicU64::new(SlotPace::of(settings.slot_time).percent(90).bits()),

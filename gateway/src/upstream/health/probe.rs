@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::solana;
-use crate::upstream::health::tracker::{Health, Tracker};
+use crate::upstream::health::tracker::{Health, HeightCheck, Tracker};
 use crate::upstream::state::endpoint_state::EndpointState;
 use crate::upstream::state::member::Member;
 
@@ -225,7 +225,13 @@ impl Probe {
         } = &*self.member;
         let limits = &policy.health;
         let height = round.height.zip(round.processed());
-        let height = height.map(|(height, slot)| cluster.check_height(height, slot));
+        let height = height.map(|(height, slot)| {
+            let check = cluster.check_height(height, slot);
+            if check == HeightCheck::Plausible {
+                cluster.heights.told(live.id(), height);
+            }
+            check
+        });
         let findings = |tracker: &mut Tracker| {
             match worth {
                 RoundVerdict::Good => tracker.succeeded(limits),

@@ -205,6 +205,11 @@ impl Pool {
         self.cluster.clock.view(Instant::now())
     }
 
+    /// A block height that the cluster has certainly passed; `None` before any upstream has shown one.
+    pub fn block_height(&self) -> Option<u64> {
+        self.cluster.heights.passed(&self.cluster.members())
+    }
+
     /// The genesis hash the upstreams must have, once it is known.
     pub fn genesis(&self) -> Option<Arc<String>> {
         self.cluster.genesis()
