@@ -96,6 +96,12 @@ pub enum Outlook {
 pub trait Choices: Send {
     type Chosen: ChosenPeer;
 
+    /// Whether the next one may be asked while another attempt is in flight: either may answer then, and
+    /// both answers have to be as good for the caller.
+    fn suits_others(&self, _now: Instant) -> bool {
+        true
+    }
+
     /// The next one to ask; `None` if all were returned or none may be asked.
     fn next(&mut self, now: Instant) -> Option<Self::Chosen>;
 

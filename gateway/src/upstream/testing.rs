@@ -79,10 +79,20 @@ pub(crate) fn healthy(upstreams: Vec<UpstreamSettings>) -> Arc<Pool> {
 
 /// A pool of upstreams of Jupiter's API, each in a tier, that nothing is known of. No canaries run.
 pub(crate) fn jupiter(upstreams: &[(&str, Tier)]) -> ApiPool {
+    let upstreams: Vec<_> = upstreams.iter().map(|(id, tier)| (*id, *tier, 0)).collect();
+    jupiter_with_fees(&upstreams, false)
+}
+
+/// The same with these fees, in hundredths of a percent.
+pub(crate) fn jupiter_with_fees(upstreams: &[(&str, Tier, u32)], fee_fallback: bool) -> ApiPool {
     let mut config = Config::default();
+    config.jupiter.fee_fallback = fee_fallback;
     config.jupiter.upstreams = upstreams
         .iter()
-        .map(|(id, tier)| jupiter_settings(id, *tier))
+        .map(|(id, tier, fee)| JupiterUpstream {
+            platform_fee_bps: *fee,
+            ..jupiter_settings(id, *tier)
+        })
         .collect();
     let metrics = ApiMetrics::register(&Registry::new()).unwrap();
     ApiPool::compile(&config, None, &parts(), &metrics).unwrap()

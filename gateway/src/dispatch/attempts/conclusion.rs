@@ -176,7 +176,8 @@ impl<O: Operation> Attempts<'_, O> {
         let others = !self.running.is_empty();
         // While the latest attempt is in flight there is no hurry.
         let hurry = youngest || self.demands.is_signed_write();
-        if others && (retry == Retry::ElsewhereLater || !wanted || !hurry) {
+        let beside = !others || self.candidates.suits_others(now);
+        if others && (retry == Retry::ElsewhereLater || !wanted || !hurry || !beside) {
             return NextStep::Wait;
         }
         let otherwise = if others {

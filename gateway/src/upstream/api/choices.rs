@@ -27,6 +27,8 @@ pub struct ApiChoices<'a> {
     gone: u64,
     /// The request has failed on all of them before.
     further: bool,
+    /// The fee of the one returned last.
+    fee: Option<u32>,
 }
 
 impl<'a> ApiChoices<'a> {
@@ -39,6 +41,7 @@ impl<'a> ApiChoices<'a> {
             returned: 0,
             gone: 0,
             further: false,
+            fee: None,
         }
     }
 
@@ -51,17 +54,31 @@ impl<'a> ApiChoices<'a> {
     }
 }
 
-impl Choices for ApiChoices<'_> {
-    type Chosen = ApiCandidate;
+impl ApiChoices<'_> {
+    /// The next one that may be asked.
+    fn upcoming(&self, now: Instant) -> Option<&Arc<ApiUpstream>> {
+        let mut left = self.left().filter(|_| self.returned < self.most);
+        let next = left.find(|(_, upstream)| upstream.may_be_asked(self.product, now));
+        next.map(|(_, upstream)| upstream)
+    }
 
-    /// The next one to ask; `None` if enough were returned or none may be asked.
-    fn next(&mut self, now: Instant) -> Option<ApiCandidate> {
+    /// Whether it has the fee of the one returned last.
+    fn is_of_fee(&self, upstream: &ApiUpstream) -> bool {
+        let own = upstream.settings().platform_fee_bps;
+        self.fee.is_none_or(|fee| fee == own)
+    }
+
+    /// The next one to ask; `beside` others in flight only one with their fee.
+    fn take(&mut self, now: Instant, beside: bool) -> Option<ApiCandidate> {
         if self.returned >= self.most {
             return None;
         }
         let first = self.returned == 0 && !self.further;
         let mut left = self.left().peekable();
         while let Some((place, upstream)) = left.next() {
+            if beside && !self.is_of_fee(upstream) {
+                continue;
+            }
             self.gone |= 1_u64 << place;
             // A hold-off may have begun since the choice was made.
             if !first && upstream.is_held_off(self.product, now) {
@@ -72,21 +89,30 @@ impl Choices for ApiChoices<'_> {
             // Others may have used the budget up since the choice was made.
             if let Some(candidate) = upstream.admit(self.product, now, forced) {
                 self.returned += 1;
+                self.fee = Some(upstream.settings().platform_fee_bps);
                 return Some(candidate);
             }
         }
         None
     }
+}
+
+impl Choices for ApiChoices<'_> {
+    type Chosen = ApiCandidate;
+
+    fn suits_others(&self, now: Instant) -> bool {
+        self.upcoming(now).is_some_and(|next| self.is_of_fee(next))
+    }
+
+    /// The next one to ask; `None` if enough were returned or none may be asked.
+    fn next(&mut self, now: Instant) -> Option<ApiCandidate> {
+        self.take(now, false)
+    }
 
     fn outlook(&self, now: Instant) -> Outlook {
-        if self.returned >= self.most {
-            return Outlook::Nobody;
-        }
-        let mut left = self.left();
-        let next = left.find(|(_, upstream)| upstream.may_be_asked(self.product, now));
-        match next {
+        match self.upcoming(now) {
             None => Outlook::Nobody,
-            Some((_, upstream)) if upstream.is_fit(now) => Outlook::Fit,
+            Some(upstream) if upstream.is_fit(now) => Outlook::Fit,
             Some(_) => Outlook::Left,
         }
     }
@@ -128,13 +154,18 @@ impl Choices for ApiChoices<'_> {
         }
     }
 
-    /// Whoever costs money may be asked as well: its hedges are always paid for.
+    /// Whoever costs money may be asked as well: its hedges are always paid for. One with another fee may
+    /// not: which of the answers the caller gets would be chance.
     fn any_hedge(&self, now: Instant, _charging: bool) -> bool {
-        self.any_fit(now)
+        let mut left = self.left().filter(|_| self.returned < self.most);
+        let next = left.find(|(_, upstream)| {
+            self.is_of_fee(upstream) && upstream.may_be_asked(self.product, now)
+        });
+        next.is_some_and(|(_, upstream)| upstream.is_fit(now))
     }
 
     fn next_hedge(&mut self, now: Instant, _charging: bool) -> Option<ApiCandidate> {
-        self.next(now)
+        self.take(now, true)
     }
 
     /// All have the same capabilities.
