@@ -268,6 +268,27 @@ async fn the_operators_fee_is_added_shown_and_never_over_the_callers() {
     exchange.post("/swap/v1/swap", &swap).await;
     let asked = exchange.own.asked().pop().unwrap();
     assert_eq!(asked.body, swap.to_string());
+    // Quotes that are equal but for whose the fee is are not mixed up.
+    for (amount, callers_first) in [(9, true), (10, false)] {
+        let plain = quote_target("/swap/v1/quote", amount);
+        let callers = format!("{plain}&platformFeeBps=20");
+        let [first, second] = if callers_first {
+            [&callers, &plain]
+        } else {
+            [&plain, &callers]
+        };
+        for target in [first, second] {
+            let reply = exchange.get(target).await;
+            assert_eq!((reply.status, reply.cache()), (200, "miss"), "{target}");
+            let ours = (*target == plain).then_some("20");
+            assert_eq!(reply.header("x-perijove-referral-bps"), ours);
+        }
+        let quoted = exchange.get(&plain).await.json();
+        let swap = json!({ "userPublicKey": "x", "quoteResponse": quoted });
+        exchange.post("/swap/v1/swap", &swap).await;
+        let asked = exchange.own.asked().pop().unwrap();
+        assert!(asked.body.contains(&account), "{}", asked.body);
+    }
 }
 
 #[tokio::test]

@@ -102,13 +102,18 @@ impl QuoteOrigin {
 }
 
 impl QuoteOrigins {
-    /// A quote was given. It may be passed on when this has ended: all gateways know its origin then.
+    /// A quote was given. It may be passed on when this has ended: all gateways know its origin then. One
+    /// that is equal to it, but for whose the fee of the same size is, leaves the operator's fee marked:
+    /// callers who name a fee of their own name its account in the swap, which is never overridden.
     pub(super) async fn quoted(
         &self,
         print: Fingerprint,
-        origin: QuoteOrigin,
+        mut origin: QuoteOrigin,
         cache: &TieredCache,
     ) {
+        let known = self.quotes.get(&print);
+        let known = known.filter(|known| known.is_within(QUOTED, origin.at));
+        origin.charged |= known.is_some_and(|known| known.charged);
         self.quotes.insert(print, origin.clone());
         share(cache, key_of_quote(print), &origin).await;
     }

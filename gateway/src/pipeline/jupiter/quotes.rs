@@ -235,12 +235,14 @@ impl ApiCall {
         }
     }
 
-    /// A quote's key: the canonical query, and the fee of the upstreams.
+    /// A quote's key: the canonical query, the fee of the upstreams, and whether the operator's is in it.
     fn key(&self, route: &ApiRoute<'_>, query: &QuoteQuery) -> CacheKey {
         let fee = self.snapshot.jupiter.fee(route.api).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"quote/v1");
         hasher.update(&fee.to_be_bytes());
+        // A caller's own fee of the same size is another's to take.
+        hasher.update(&[u8::from(self.charged)]);
         let rest = u64::try_from(route.rest().len()).unwrap_or(u64::MAX);
         hasher.update(&rest.to_be_bytes());
         hasher.update(route.rest().as_bytes());
