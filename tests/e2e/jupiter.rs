@@ -5,6 +5,7 @@ mod budgets;
 mod failover;
 mod faults;
 mod gone;
+mod heads;
 mod hostile;
 mod innocent;
 mod optimizer;

@@ -9,17 +9,16 @@ use crate::snapshot::Snapshot;
 
 /// Whether a request of Jupiter's API is sent to an upstream.
 pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
-    if snapshot.jupiter.is_empty() || !carried(method) {
+    if snapshot.jupiter.is_empty() || !(carried(method) || is_head(method, path, snapshot)) {
         return false;
     }
-    if method == Method::GET && optimized(path, snapshot).is_some() {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if reads && optimized(path, snapshot).is_some() {
         return true;
     }
     // Prices are handled separately where ingest knows them, and `/health` is the gateway's own.
     match ApiRoute::of(path) {
-        Some(route) if route.api == Api::PriceV3 && method == Method::GET => {
-            !snapshot.config.price.enabled
-        }
+        Some(route) if route.api == Api::PriceV3 && reads => !snapshot.config.price.enabled,
         Some(route) => !(route.api == Api::Other && path.ends_with("/health")),
         None => false,
     }
@@ -55,6 +54,11 @@ pub(super) fn verbs(path: &str, snapshot: &Snapshot) -> Option<&'static str> {
     let is_price = route.api == Api::PriceV3 && snapshot.config.price.enabled;
     let is_health = route.api == Api::Other && path.ends_with("/health");
     (is_price || (served && !is_health)).then(|| route.product.verbs())
+}
+
+/// Whether only the head of what a `GET` would bring is asked for.
+pub(super) fn is_head(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
+    method == Method::HEAD && product(path, snapshot).has_head()
 }
 
 /// What the caller's plan counts a request as.

@@ -30,7 +30,7 @@ pub(super) enum RequestKind {
     Health,
     /// Of Jupiter's API.
     Api,
-    /// `GET …/price/v3`: Jupiter's price API.
+    /// `GET …/price/v3`, or its `HEAD`: Jupiter's price API.
     Price,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn kind(
         Method::GET | Method::HEAD if session.path().ends_with("/health") => {
             Ok(RequestKind::Health)
         }
-        Method::GET if is_price(session.path()) => Ok(RequestKind::Price),
+        Method::GET | Method::HEAD if is_price(session.path()) => Ok(RequestKind::Price),
         _ if session.path().ends_with("/health") => Err(Rejection::ApiMethod {
             allowed: "GET, HEAD, OPTIONS, POST",
         }),

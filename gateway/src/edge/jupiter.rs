@@ -53,8 +53,8 @@ impl RpcApp {
         let admitted = pipeline.admit(snapshot, consumer, address, cost);
         let admitted = admitted.await?;
         let remaining = admitted.as_ref().and_then(|admitted| admitted.remaining);
-        let ask = ask(snapshot, head, session.method());
         let call = self.api_call(session, snapshot, head, body);
+        let ask = ask(snapshot, head, &call.method);
         let deadline = head.context.deadline;
         let in_turn = async {
             let turn = pipeline.turn(snapshot, ask.into(), deadline).await?;
@@ -119,7 +119,11 @@ impl RpcApp {
         ApiCall {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(snapshot),
-            method: session.method().clone(),
+            // The head is that of a `GET`, and what writes the answer leaves the body out.
+            method: match *session.method() {
+                Method::HEAD => Method::GET,
+                ref method => method.clone(),
+            },
             optimize: path.is_some() || asked,
             path: path.unwrap_or_else(|| session.path().to_owned()),
             query: session.query().unwrap_or_default().to_owned(),
@@ -129,11 +133,11 @@ impl RpcApp {
             context: Arc::clone(&head.context),
             cache_use: head.cache_use,
             asked: None,
+            built_for: None,
             charged: false,
         }
     }
 }
-            built_for: None,
 
 /// The class of a request: swaps and executions before quotes, unless plan or caller say otherwise.
 fn ask(snapshot: &Snapshot, head: &RequestHead, method: &Method) -> PermitRequest {

@@ -70,11 +70,6 @@ impl<'a> PacedHttp2<'a> {
         }
     }
 
-    /// Whether only the head of the answer is wanted.
-    fn is_bodyless(&self) -> bool {
-        self.session.req_header().method == Method::HEAD
-    }
-
     async fn next_piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
         let read = self.session.read_request_body().await;
         read.map_err(|_gone| BodyFault::Gone)
@@ -223,11 +218,18 @@ impl ResponseWriter for PacedHttp2<'_> {
         self.write(header, body, true).await
     }
 
+    fn is_bodyless(&self) -> bool {
+        self.session.req_header().method == Method::HEAD
+    }
+
     async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
         self.write(header(lines)?, Bytes::new(), false).await
     }
 
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
+        if self.is_bodyless() {
+            return Ok(());
+        }
         // An answer that has begun cannot be refused any more.
         let chunk = self
             .counted(chunk)

@@ -118,6 +118,11 @@ pub(super) async fn write_api(
             let mut gzip = level.map(Gzip::new);
             lines.gzip = gzip.is_some();
             wire.begin(&lines).await?;
+            if wire.is_bodyless() {
+                // The rest of it is not even read.
+                wire.end().await?;
+                return Ok(0);
+            }
             let mut sent = first.len();
             push(wire, first, gzip.as_mut()).await?;
             while let Some(next) = rest.next().await {

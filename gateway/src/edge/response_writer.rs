@@ -22,6 +22,9 @@ pub(super) trait ResponseWriter: Send {
         body: BodyPieces,
     ) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
+    /// Whether the client has requested the head only. What is pushed is left out then.
+    fn is_bodyless(&self) -> bool;
+
     /// Begins an answer of unknown length.
     fn begin(
         &mut self,
@@ -38,6 +41,10 @@ pub(super) trait ResponseWriter: Send {
 impl<W: ResponseWriter> ResponseWriter for &mut W {
     async fn whole(&mut self, lines: &ReplyHead<'_>, body: BodyPieces) -> Result<(), WriteFault> {
         W::whole(self, lines, body).await
+    }
+
+    fn is_bodyless(&self) -> bool {
+        W::is_bodyless(self)
     }
 
     async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {

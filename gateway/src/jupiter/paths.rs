@@ -87,11 +87,19 @@ impl Product {
     }
 
     /// The verbs that it has, for those who ask.
-    pub const fn verbs(self) -> &'static str {
-        match self.verb() {
-            Some(verb) => verb,
-            None => "GET, POST, PUT, PATCH, DELETE",
+    pub fn verbs(self) -> &'static str {
+        match (self.verb(), self) {
+            (Some("GET"), _) => "GET, HEAD",
+            (Some(verb), _) => verb,
+            (None, Self::Tokens) => "GET, HEAD, POST, PUT, PATCH, DELETE",
+            // A `GET` may change something there, and a `HEAD` must not.
+            (None, _) => "GET, POST, PUT, PATCH, DELETE",
         }
+    }
+
+    /// Whether a `HEAD` is answered as a `GET` is, without a body.
+    pub fn has_head(self) -> bool {
+        self.verb() == Some("GET") || self == Self::Tokens
     }
 
     /// The only verb that it has; `None` if any may be valid.

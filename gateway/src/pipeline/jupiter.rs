@@ -71,6 +71,7 @@ impl ApiCall {
         if let Some(allowed) = route.product.verb()
             && self.method != allowed
         {
+            let allowed = route.product.verbs();
             return Err(Rejection::ApiMethod { allowed }.into());
         }
         let reads = self.method == Method::GET;
@@ -87,10 +88,12 @@ impl ApiCall {
             }
             Product::Swap | Product::SwapInstructions => {
                 jupiter::check_swap(&self.body).map_err(Rejection::from)?;
-                self.take_fee().await
                 self.built_for = Some(AskedTransaction::of(&self.body));
+                self.take_fee().await
             }
-            Product::Labels | Product::Tokens if reads => return self.kept(route).await,
+            Product::Labels | Product::Tokens | Product::Price if reads => {
+                return self.kept(route).await;
+            }
             _ => None,
         };
         let mut response = self.forward(route).await?;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 /// How long an answer is served again; zero: it is not kept.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Jupiter's prices, each mint separately.
+    /// Jupiter's prices: with `price.enabled` each mint separately, else each question.
     pub prices: Duration,
     /// `/tokens/v2/search`.
     pub token_search: Duration,

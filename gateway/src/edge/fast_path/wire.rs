@@ -161,11 +161,15 @@ impl ResponseWriter for DirectWrite<'_> {
         self.send(&[]).await
     }
 
+    fn is_bodyless(&self) -> bool {
+        self.manner.bodyless
+    }
+
     async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
         self.head(lines);
         if self.manner.chunks {
             self.line("transfer-encoding", b"chunked");
-        } else {
+        } else if !self.manner.bodyless {
             self.manner.open_ended = true;
         }
         self.buffer.extend_from_slice(b"\r\n");
@@ -173,6 +177,9 @@ impl ResponseWriter for DirectWrite<'_> {
     }
 
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
+        if self.manner.bodyless {
+            return Ok(());
+        }
         self.buffer.clear();
         if !self.manner.chunks {
             return self.send(&[chunk]).await;
@@ -183,7 +190,7 @@ impl ResponseWriter for DirectWrite<'_> {
 
     async fn end(&mut self) -> Result<(), WriteFault> {
         self.manner.open_ended = false;
-        if !self.manner.chunks {
+        if !self.manner.chunks || self.manner.bodyless {
             return Ok(());
         }
         self.buffer.clear();
