@@ -102,6 +102,17 @@ impl<'a> PacedHttp2<'a> {
         self.write_body(pace, body, end).await
     }
 
+    /// Writes a head that is the whole answer: clients that would decompress what follows must not get even
+    /// an empty frame.
+    async fn write_head(&mut self, header: ResponseHeader) -> Result<(), WriteFault> {
+        match self.session {
+            ServerSession::H2(session) => {
+                Ok(session.write_response_header(Box::new(header), true)?)
+            }
+            _ => self.write(header, Bytes::new(), true).await,
+        }
+    }
+
     async fn write_body(
         &mut self,
         mut pace: WritePace<'_>,
@@ -210,11 +221,9 @@ impl ResponseWriter for PacedHttp2<'_> {
         let body = self.counted(joined(body))?;
         let mut header = header(lines)?;
         header.set_content_length(body.len())?;
-        let body = if self.is_bodyless() {
-            Bytes::new()
-        } else {
-            body
-        };
+        if self.is_bodyless() {
+            return self.write_head(header).await;
+        }
         self.write(header, body, true).await
     }
 
@@ -223,6 +232,9 @@ impl ResponseWriter for PacedHttp2<'_> {
     }
 
     async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
+        if self.is_bodyless() {
+            return self.write_head(header(lines)?).await;
+        }
         self.write(header(lines)?, Bytes::new(), false).await
     }
 
@@ -238,6 +250,9 @@ impl ResponseWriter for PacedHttp2<'_> {
     }
 
     async fn end(&mut self) -> Result<(), WriteFault> {
+        if self.is_bodyless() {
+            return Ok(());
+        }
         self.push_body(Bytes::new(), true).await
     }
 }
