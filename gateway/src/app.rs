@@ -16,6 +16,7 @@ mod health;
 mod keys;
 mod keys_file;
 mod listening;
+mod memory_limit;
 mod next_port;
 mod once;
 mod otlp;
@@ -279,6 +280,7 @@ fn parts(config: &Config, registry: &Registry) -> prometheus::Result<SharedParts
 
 /// The pipeline, and the shared cache that starts with it.
 fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prepared), StartError> {
+    memory_limit::check_cache(config);
     let dispatch = DispatchMetrics::register(registry)?;
     let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
     dispatch.expect(&ids);

@@ -102,6 +102,15 @@ readinessProbe:
 {{- div (add $millis 999) 1000 }}
 {{- end }}
 
+{{/* MiB, rounded up, of a size of Kubernetes or of the gateway's configuration: "4Gi", "256MiB", 1048576. */}}
+{{- define "perijove.mebibytes" -}}
+{{- $text := toString . }}
+{{- $unit := regexFind "[A-Za-z]*$" $text | trimSuffix "B" | trimSuffix "b" }}
+{{- $bytes := get (dict "" 1 "k" 1000 "K" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776) $unit }}
+{{- $number := regexFind "^[0-9.]+" $text }}
+{{- if and $bytes $number }}{{ divf (mulf $number $bytes) 1048576 | ceil | int64 }}{{ end }}
+{{- end }}
+
 {{/*
 Seconds that a pod is given to end, beyond what the program takes by its configuration, so that nothing is killed that
 could have ended by itself: (dict "config" … "more" 5).

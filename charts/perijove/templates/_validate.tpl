@@ -43,6 +43,18 @@
 {{- if lt (int $gateway.drain.graceSeconds) (int $seconds) }}
 {{- fail (printf "apiGateway.drain.graceSeconds (%v) is below circuitBreaker.timeout (%s): a call could be cut when a pod ends" $gateway.drain.graceSeconds $timeout) }}
 {{- end }}
+{{- $cache := "" }}
+{{- range $kind := list "string" "int64" "float64" }}
+{{- $found := include "perijove.at" (dict "config" $gateway.config "path" (list "cache" "memory") "kind" $kind) | trimAll "\"" }}
+{{- if regexMatch "[0-9]" $found }}{{ $cache = $found }}{{ end }}
+{{- end }}
+{{- $cache = $cache | default $gateway.cache.memory }}
+{{- $limit := dig "limits" "memory" "" ($gateway.resources | default dict) }}
+{{- $room := include "perijove.mebibytes" $limit }}
+{{- $kept := include "perijove.mebibytes" $cache }}
+{{- if and $room $kept (gt (mul 4 (int64 $kept)) (mul 3 (int64 $room))) }}
+{{- fail (printf "cache.memory of the gateway (%v) is more than three quarters of apiGateway.resources.limits.memory (%v): pods would be killed once it has filled up; lower it, or raise the limit" $cache $limit) }}
+{{- end }}
 {{- $rpc := include "perijove.at" (dict "config" $gateway.config "path" (list "listen" "rpc") "kind" "slice") }}
 {{- if and (ne $rpc "null") (not (contains ":8899\"" $rpc)) }}
 {{- fail "apiGateway.config.listen.rpc: the Service sends to port 8899 of the pods; apiGateway.service.port is the one that callers see" }}

@@ -10,6 +10,7 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::runtime::Handle;
 
 use super::descriptors::Descriptors;
+use super::memory_limit;
 use crate::cache::Prepared;
 use crate::config::{self, Digest, Files, Loaded, Outline};
 use crate::edge::{ConfigStatus, GatewayStatus, ReloadOutcome};
@@ -183,6 +184,7 @@ impl Reloader {
         runtimes: &Runtimes,
     ) -> ReloadOutcome {
         self.descriptors.fit(&mut loaded.config);
+        memory_limit::check_cache(&loaded.config);
         self.files = std::mem::take(&mut loaded.files);
         let config = &loaded.config;
         let others = config.price.enabled || config.jupiter.is_served() || config.budgets.shared;

@@ -1,5 +1,6 @@
 //! Warnings: settings that are valid but probably not intended.
 
+mod jupiter_urls;
 mod probes;
 
 use perijove_core::settings::{Reading, levenshtein};
@@ -45,6 +46,7 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
         look_at(upstream, config, reading);
     }
     probes::look_at_probes(config, reading);
+    jupiter_urls::look_at_urls(config, reading);
     let has_budget = config.upstreams.iter().any(|one| one.budget.is_some());
     if config.budgets.file.is_some() && !has_budget {
         reading.warn("budgets.file", "keeps nothing: no upstream has a budget");

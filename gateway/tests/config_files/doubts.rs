@@ -285,3 +285,49 @@ fn certificates_of_consumers_that_nobody_asks_for_are_doubted() {
         assert_eq!(warnings.iter().any(said), doubted, "{warnings:?}");
     }
 }
+
+#[test]
+fn the_url_of_a_call_of_jupiters_api_is_doubted_where_that_of_the_api_is_meant() {
+    for (upstream, doubt) in [
+        ("url: 'https://api.jup.ag', kind: hosted", None),
+        (
+            "url: 'https://api.jup.ag/swap/v1', kind: hosted",
+            Some("leave /swap/v1 out"),
+        ),
+        (
+            "url: 'https://api.jup.ag/ultra/v1/', kind: hosted",
+            Some("leave /ultra/v1 out"),
+        ),
+        (
+            "url: 'https://proxy.example.com/jupiter', kind: hosted",
+            None,
+        ),
+        (
+            "url: 'https://quote-api.jup.ag/v6', kind: hosted",
+            Some("leave /v6 out"),
+        ),
+        (
+            "url: 'https://quote-api.jup.ag', kind: hosted",
+            Some("did you mean https://api.jup.ag?"),
+        ),
+        (
+            "url: 'http://127.0.0.1:1/quote', kind: self-hosted",
+            Some("leave /quote out"),
+        ),
+        ("url: 'http://127.0.0.1:1/swap/v1', kind: self-hosted", None),
+        (
+            "url: 'http://127.0.0.1:1/v6', kind: other, paths: {swap_v1: /}",
+            None,
+        ),
+    ] {
+        let text = format!("{TWO}\njupiter: {{upstreams: [{{id: j, {upstream}}}]}}");
+        let warnings = parse_text(&text).unwrap().warnings;
+        let found = warnings
+            .iter()
+            .find(|warning| warning.starts_with("jupiter.upstreams.j.url: "));
+        match doubt {
+            None => assert_eq!(found, None, "{upstream}"),
+            Some(doubt) => assert!(found.is_some_and(|one| one.contains(doubt)), "{warnings:?}"),
+        }
+    }
+}

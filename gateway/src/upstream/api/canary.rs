@@ -13,11 +13,12 @@ use super::canary_fault::CanaryFault;
 use super::fitness::ApiFitness;
 use crate::jupiter::{ApiFault, ApiRoute, AskedSwap, Product, QuoteFacts, SwapMode};
 use crate::limit::PermitRequest;
-use crate::solana::Priority;
+use crate::solana::{FaultKind, Priority};
 use crate::upstream::Pool;
 use crate::upstream::client::ReplyTo;
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody};
 use crate::upstream::client::request::ApiRequest;
+use crate::upstream::health::diagnosis::cure;
 use crate::upstream::transport::fault::TransportFault;
 
 /// A quote is smaller.
@@ -62,8 +63,16 @@ async fn pause(upstream: &ApiUpstream, interval: Duration) {
 }
 
 async fn resolve(upstream: &ApiUpstream) {
-    if let Err(error) = upstream.state.addresses.refresh().await {
-        tracing::warn!(upstream = upstream.id(), %error, "Jupiter upstream DNS lookup failed");
+    let resolved = &upstream.state.addresses;
+    if let Err(error) = resolved.refresh().await {
+        tracing::warn!(
+            upstream = upstream.id(),
+            host = resolved.host(),
+            addresses = resolved.known().len(),
+            %error,
+            cure = cure(FaultKind::Dns),
+            "Jupiter upstream DNS lookup failed"
+        );
     }
 }
 
