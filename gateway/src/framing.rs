@@ -113,6 +113,14 @@ impl BodyReader {
         }
     }
 
+    /// Bytes of the current chunk, or of the body if its length is known, that have not been taken.
+    pub fn announced(&self) -> u64 {
+        match self.state {
+            BodyState::Length { left } | BodyState::ChunkData { left } => left,
+            _ => 0,
+        }
+    }
+
     /// The peer closed the connection: the end of the body, or a truncation.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod join;
 mod jupiter;
 mod memory_lookup;
 mod metrics;
+mod on_cancel;
 mod price;
 mod remote_lookup;
 mod request;
@@ -38,6 +39,7 @@ pub use cache_use::{CacheStatus, CacheUse};
 pub use hot_reads::{HotRead, HotReads};
 pub use jupiter::{ApiCall, ApiContent, ApiResponse, Unanswered};
 pub use metrics::{ClassStatus, PipelineMetrics};
+pub use on_cancel::CLIENT_GONE;
 pub use request::Request;
 pub use response::{
     AnswerSource, Provenance, RequestSummary, Response, ResponseBody, ResponseStream,
@@ -66,7 +68,10 @@ impl Request {
             },
         };
         let mut response = match payload {
-            RequestPayload::Single(entry) => call::answer(&self, entry).await.into_response(),
+            RequestPayload::Single(entry) => {
+                let reply = call::answer(&self, entry, || CLIENT_GONE).await;
+                reply.into_response()
+            }
             RequestPayload::Batch(batch) if batch.is_empty() => Response::empty("batch"),
             RequestPayload::Batch(batch) => Box::pin(batch::answer(self, batch, body)).await,
         };
@@ -77,7 +82,8 @@ impl Request {
     /// Answers one entry of a batch that was admitted as a whole.
     pub async fn answer_entry(self, entry: RequestEntry) -> Response {
         self.pipeline.forget_strangers(&self.snapshot.pool);
-        call::answer(&self, entry).await.into_response()
+        let reply = call::answer(&self, entry, || CLIENT_GONE).await;
+        reply.into_response()
     }
 
     /// Says what is left of the caller's plan where the refusal does not.

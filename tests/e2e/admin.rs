@@ -113,6 +113,101 @@ async fn connections_go_on_after_every_kind_of_answer() {
 }
 
 #[tokio::test]
+async fn what_two_servers_could_read_differently_is_refused_in_our_shape() {
+    let scene = Scene::equals(1).await;
+    let address = scene.gateway.admin_url("");
+    let address = address.trim_start_matches("http://").parse().unwrap();
+    let host = format!("host: {address}\r\n");
+    let hidden = format!("POST /-/reload HTTP/1.1\r\n{host}\r\n");
+    let both = "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let long = format!("x: {}\r\n\r\n", "x".repeat(70_000));
+    let many = format!("{}\r\n", "x: y\r\n".repeat(129));
+    let cases = [
+        (
+            "two framings",
+            format!("GET /health HTTP/1.1\r\n{host}{both}"),
+            400,
+        ),
+        ("bare LF", format!("GET /health HTTP/1.1\n{host}\n"), 400),
+        (
+            "two hosts",
+            format!("POST /-/reload HTTP/1.1\r\n{host}{host}\r\n"),
+            400,
+        ),
+        (
+            "two lengths",
+            format!(
+                "POST /-/reload HTTP/1.1\r\n{host}content-length: 0\r\ncontent-length: 0\r\n\r\n"
+            ),
+            400,
+        ),
+        ("no host", "POST /-/reload HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (
+            "a bad host",
+            "POST /-/reload HTTP/1.1\r\nhost: localhost:evil\r\n\r\n".to_owned(),
+            400,
+        ),
+        (
+            "a fragment",
+            format!("POST /-/reload#x HTTP/1.1\r\n{host}\r\n"),
+            400,
+        ),
+        (
+            "another server",
+            format!("POST http://evil.example/-/reload HTTP/1.1\r\n{host}\r\n"),
+            400,
+        ),
+        (
+            "a bad chunk",
+            format!("POST /-/reload HTTP/1.1\r\n{host}transfer-encoding: chunked\r\n\r\nx\r\n"),
+            400,
+        ),
+        (
+            "a long head",
+            format!("GET /health HTTP/1.1\r\n{host}{long}"),
+            431,
+        ),
+        (
+            "many fields",
+            format!("GET /health HTTP/1.1\r\n{host}{many}"),
+            431,
+        ),
+    ];
+    for (what, request, status) in &cases {
+        let mut connection = scene.gateway.raw_to(address).await;
+        connection.send(format!("{request}{hidden}")).await;
+        let reply = connection.reply().await;
+        let reply = reply.unwrap_or_else(|| panic!("no answer to {what}"));
+        assert_eq!(reply.status, *status, "{what}: {}", reply.text());
+        assert_eq!(reply.header("connection"), Some("close"), "{what}");
+        assert!(!reply.text().trim().is_empty(), "{what}");
+        assert!(connection.reply().await.is_none(), "{what}");
+    }
+    assert!(reloads(&scene).await < 0.5, "none has been carried out");
+    let log = scene.gateway.process.log();
+    let lines = log
+        .iter()
+        .filter(|line| line.contains("\"method\":\"admin\""));
+    assert_eq!(lines.count(), cases.len());
+    let metrics = scene.gateway.metrics().await;
+    let refused = metrics.sum("perijove_http_refused_total", &[("reason", "bad_http")]);
+    assert!((refused - 9.0).abs() < 0.5, "{refused}");
+}
+
+#[tokio::test]
+async fn half_a_head_has_the_time_of_heads() {
+    let scene = Scene::equals_with(1, |config| config.set("limits.head_timeout", "300ms")).await;
+    let address = scene.gateway.admin_url("");
+    let address = address.trim_start_matches("http://").parse().unwrap();
+    for part in ["G", "GET /health HTTP/1.1\r\n", "\r\n"] {
+        let mut connection = scene.gateway.raw_to(address).await;
+        connection.send(part).await;
+        assert_eq!(connection.reply().await.unwrap().status, 408, "{part:?}");
+        connection.closed().await;
+    }
+}
+
+#[tokio::test]
 async fn a_long_body_is_refused_and_not_waited_for() {
     let scene = Scene::equals(1).await;
     let address = scene.gateway.admin_url("");

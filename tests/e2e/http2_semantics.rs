@@ -62,3 +62,73 @@ async fn a_client_that_waits_to_be_told_to_go_on_is_told_that_nobody_will() {
     let refused = metrics.sum("perijove_http_refused_total", &refused);
     assert!((refused - 1.0).abs() < 0.5, "{refused}");
 }
+
+#[tokio::test]
+async fn what_http_1_refuses_is_refused_in_the_same_shape() {
+    let scene = Scene::equals(1).await;
+    let stream = TcpStream::connect(scene.gateway.address()).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let many = 129;
+    for (uri, fields, status) in [
+        ("http://rpc.example/", 0, 200),
+        ("ftp://rpc.example/", 0, 400),
+        ("http://rpc.example:99999/", 0, 400),
+        ("http://rpc.example,other.example/", 0, 400),
+        ("http://rpc.example/", many, 431),
+    ] {
+        let mut client = client.clone().ready().await.unwrap();
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header("content-type", "application/json");
+        for number in 0..fields {
+            request = request.header("x", number);
+        }
+        let (response, mut body) = client
+            .send_request(request.body(()).unwrap(), false)
+            .unwrap();
+        let call = Bytes::from(call("sandboxEcho", &json!([1])));
+        body.send_data(call, true).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), status, "{uri}");
+        assert!(response.headers().contains_key("x-request-id"), "{uri}");
+        let mut body = response.into_body();
+        let said = body.data().await.unwrap().unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&said).unwrap();
+        let refused = said["error"]["code"] == -32600;
+        assert_eq!(refused, status != 200, "{said}");
+    }
+    connection.abort();
+    assert_eq!(scene.hits("sandboxEcho"), [1]);
+    let log = scene.gateway.process.log();
+    let told = |outcome: &str| log.iter().filter(|line| line.contains(outcome)).count();
+    assert_eq!(told("\"outcome\":\"bad_http\""), 3);
+    assert_eq!(told("\"outcome\":\"head_too_large\""), 1);
+}
+
+#[tokio::test]
+async fn what_pingora_refuses_by_itself_is_counted_and_logged() {
+    let scene = Scene::equals(1).await;
+    let stream = TcpStream::connect(scene.gateway.address()).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri("http://rpc.example/")
+        .header("host", "other.example")
+        .body(())
+        .unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    assert_eq!(response.await.unwrap().status(), StatusCode::BAD_REQUEST);
+    connection.abort();
+    let metrics = scene.gateway.metrics().await;
+    let refused = metrics.sum("perijove_http_refused_total", &[("reason", "bad_http")]);
+    assert!((refused - 1.0).abs() < 0.5, "{refused}");
+    let log = scene.gateway.process.log();
+    let told = log
+        .iter()
+        .filter(|line| line.contains("\"outcome\":\"bad_http\""));
+    assert_eq!(told.count(), 1);
+}

@@ -5,8 +5,10 @@ use std::process::{Output, Stdio};
 
 use perijove_tests::client::raw::{RawConnection, post};
 use perijove_tests::client::{Reply, call};
+use perijove_tests::gateway::loopback;
 use perijove_tests::proxy::Proxy;
 use perijove_tests::sandbox::{Coding, Fault, Kind};
+use perijove_tests::tls::Identity;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -89,6 +91,21 @@ async fn curl_is_served_over_http_2_however_it_asks_for_it() {
         let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(reply["result"], json!([7]), "{option}");
     }
+}
+
+#[tokio::test]
+async fn curl_that_offers_http_1_0_alone_is_served_over_tls() {
+    let own = Identity::of("localhost");
+    let listener = json!([{
+        "address": loopback(),
+        "certificate": own.certificate_file().display().to_string(),
+        "key": own.key_file().display().to_string(),
+    }]);
+    let scene = Scene::equals_with(1, |config| config.set("listen.tls", listener)).await;
+    let url = format!("https://{}/health", scene.gateway.tls_address());
+    let output = run("curl", &["-sSk", "--http1.0", &url]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((said.as_str(), output.stdout.as_slice()), ("", &b"ok"[..]));
 }
 
 #[tokio::test]

@@ -194,6 +194,8 @@ async fn targets_and_hosts_that_can_be_read_in_two_ways_are_refused() {
         "host: [::1\r\n",
         "host: ::1\r\n",
         "host: %zz\r\n",
+        "host: [zz]\r\n",
+        "host: test,other\r\n",
         "host : test\r\n",
     ] {
         let request = good.replace("host: test\r\n", hosts);

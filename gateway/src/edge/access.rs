@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use perijove_core::telemetry::json;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
@@ -14,8 +15,10 @@ use crate::auth::{ClientCertificate, ConsumerId};
 use crate::context::RequestContext;
 use crate::dispatch::{AttemptRecord, OUTCOMES};
 use crate::error::Rejection;
-use crate::pipeline::{ApiResponse, CacheStatus, RequestSummary, Response};
+use crate::jsonrpc::{self, RequestEntry, RequestPayload};
+use crate::pipeline::{ApiResponse, CLIENT_GONE, CacheStatus, RequestSummary, Response};
 use crate::pubsub::EndedSocket;
+use crate::solana;
 use crate::trace::{HttpRequestId, TraceId};
 use crate::upstream::Upstream;
 
@@ -61,10 +64,7 @@ impl AccessEntry {
             attempts: summary.attempt_summary.attempts,
             upstreams: summary.attempt_summary.attempts(),
             hedged: summary.attempt_summary.hedged,
-            fault: summary
-                .attempt_summary
-                .fault
-                .map(crate::solana::FaultKind::label),
+            fault: summary.attempt_summary.fault.map(solana::FaultKind::label),
             upstream: summary
                 .attempt_summary
                 .upstream
@@ -129,14 +129,40 @@ impl AccessEntry {
         }
     }
 
-    /// A request whose client has gone before there was an answer: its calls may have been carried out.
-    pub(super) fn gone(method: &'static str, calls: usize, head: &RequestHead) -> Self {
+    /// A request to the admin port that could not be read.
+    pub(super) fn refused_by_admin(rejection: &Rejection, head: &RequestHead) -> Self {
+        Self {
+            method: "admin",
+            ..Self::refused(rejection, &[], head)
+        }
+    }
+
+    /// A request of Jupiter's API whose client has gone before there was an answer.
+    pub(super) fn gone_from_api(product: &'static str, head: &RequestHead) -> Self {
         let context = &head.context;
+        Self {
+            method: product,
+            calls: 1,
+            outcome: CLIENT_GONE,
+            ..Self::nothing(context, context.started)
+        }
+    }
+
+    /// Calls whose client has gone before there was an answer, by their text: they may have been
+    /// carried out.
+    pub(super) fn gone(body: &Bytes, context: &RequestContext, started: Instant) -> Self {
+        let (method, calls) = match jsonrpc::parse(body, usize::MAX) {
+            Ok(RequestPayload::Single(RequestEntry::Call(call))) => {
+                (solana::classify(call.method(), None).method.label(), 1)
+            }
+            Ok(RequestPayload::Batch(batch)) => ("batch", batch.len()),
+            Ok(RequestPayload::Single(RequestEntry::Invalid(_))) | Err(_) => ("-", 0),
+        };
         Self {
             method,
             calls,
-            outcome: "client_gone",
-            ..Self::nothing(context, context.started)
+            outcome: CLIENT_GONE,
+            ..Self::nothing(context, started)
         }
     }
 

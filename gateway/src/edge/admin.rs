@@ -1,25 +1,22 @@
 //! The admin listener: metrics, health, status and reload. Not for the public.
 
 pub(super) mod connection;
+mod exchange;
 mod front;
 mod guard;
+mod response;
 mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use http::Method;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
-use pingora::server::ShutdownWatch;
 use prometheus::{Registry, TextEncoder};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
+use self::response::AdminResponse;
 use self::token::ShownToAdmin;
 use super::connections::ClientConnections;
 use super::drain::Drain;
@@ -31,12 +28,6 @@ use crate::snapshot::Published;
 
 pub use self::front::AdminFront;
 
-/// Longest body that is read to its end, in bytes, so that the connection can be reused.
-const LONGEST_BODY: usize = 64 * 1024;
-
-/// Time limit for a body.
-const BODY_LIMIT: Duration = Duration::from_secs(10);
-
 /// How long `POST /-/reload` waits for the outcome.
 const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 
@@ -44,9 +35,6 @@ const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 const PAGE: &str = include_str!("admin/page/index.html");
 const STYLE: &str = include_str!("admin/page/status.css");
 const SCRIPT: &str = include_str!("admin/page/status.js");
-
-/// Nothing external is loaded, and no other site may frame the page.
-const POLICY: &str = "default-src 'self'; img-src data:; frame-ancestors 'none'";
 
 /// Requests a reload; the result is sent back.
 pub type ReloadRequest = oneshot::Sender<ReloadOutcome>;
@@ -84,67 +72,20 @@ pub struct AdminApp {
     pub started: Instant,
 }
 
-/// One answer of the admin port.
-struct AdminResponse {
-    status: u16,
-    content_type: &'static str,
-    body: Bytes,
-}
-
-#[async_trait]
-impl HttpServerApp for AdminApp {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let read = timeout(connection::IDLE, session.read_request()).await;
-        if !matches!(read, Ok(Ok(true))) {
-            return None;
-        }
-        let _serving = connection::begin_request().ok()?;
-        session.set_keepalive((!*shutdown.borrow()).then_some(connection::IDLE.as_secs()));
-        // Otherwise a pipelined request would be dropped.
-        session.set_pipelining_enabled(true);
-        let page = match take_body(&mut session).await.ok()? {
-            AdminBody::Taken => self.answer(&session).await,
-            AdminBody::TooLarge => {
-                // The rest of the body is where the next request would be.
-                session.set_keepalive(None);
-                AdminResponse::text(413, "this request takes no body\n")
-            }
-            AdminBody::TooSlow => {
-                session.set_keepalive(None);
-                AdminResponse::text(408, "the request body did not arrive in time\n")
-            }
-        };
-        let written = timeout(connection::WRITE_LIMIT, write(&mut session, page)).await;
-        written.ok()?.ok()?;
-        let settings = HttpPersistentSettings::for_session(&session);
-        let stream = session.finish().await.ok().flatten()?;
-        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
-    }
-}
-
 impl AdminApp {
-    async fn answer(&self, session: &ServerSession) -> AdminResponse {
-        let head = session.req_header();
+    /// The answer to a request.
+    async fn answer(&self, method: &Method, shown: &ShownToAdmin<'_>) -> AdminResponse {
         let snapshot = self.published.load();
-        let shown = ShownToAdmin {
-            path: head.uri.path(),
-            headers: &head.headers,
-            certificate: shows_certificate(session),
-        };
         let settings = &snapshot.config.admin;
-        if !token::admits(settings, self.asks_for_certificate, &shown) {
+        if !token::admits(settings, self.asks_for_certificate, shown) {
             return AdminResponse::text(401, token::wanted(settings, self.asks_for_certificate));
         }
-        if !head.method.is_safe()
-            && let Err(foreign) = guard::look_at(head, &snapshot.config.admin.hosts)
+        if !method.is_safe()
+            && let Err(foreign) = guard::look_at(shown.headers, &settings.hosts)
         {
             return AdminResponse::text(403, &format!("{foreign}\n"));
         }
-        self.page(&head.method, head.uri.path()).await
+        self.page(method, shown.path).await
     }
 
     async fn page(&self, method: &Method, path: &str) -> AdminResponse {
@@ -177,11 +118,7 @@ impl AdminApp {
         // Trades may stop arriving while nobody asks for quotes.
         self.pipeline.hears_trades(&self.published.load());
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
-            Ok(body) => AdminResponse {
-                status: 200,
-                content_type: "text/plain; version=0.0.4",
-                body: body.into(),
-            },
+            Ok(body) => AdminResponse::of("text/plain; version=0.0.4", body),
             Err(error) => {
                 AdminResponse::text(500, &format!("metrics cannot be encoded: {error}\n"))
             }
@@ -241,96 +178,4 @@ impl AdminApp {
             Ok(Err(_)) | Err(_) => AdminResponse::text(504, "the reload did not finish in time\n"),
         }
     }
-}
-
-/// Whether the client of a session has shown a certificate; it was found valid then.
-fn shows_certificate(session: &ServerSession) -> bool {
-    let digest = session.digest();
-    let tls = digest.and_then(|digest| digest.ssl_digest.as_ref());
-    tls.is_some_and(|tls| !tls.cert_digest.is_empty())
-}
-
-impl AdminResponse {
-    fn text(status: u16, body: &str) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body: body.to_owned().into(),
-        }
-    }
-
-    fn asset(content_type: &'static str, text: &'static str) -> Self {
-        Self {
-            status: 200,
-            content_type,
-            body: Bytes::from_static(text.as_bytes()),
-        }
-    }
-
-    fn json(status: u16, value: &impl Serialize) -> Self {
-        match serde_json::to_string_pretty(value) {
-            Ok(json) => Self {
-                status,
-                content_type: "application/json",
-                body: (json + "\n").into(),
-            },
-            Err(error) => Self::text(500, &format!("status cannot be written: {error}\n")),
-        }
-    }
-}
-
-/// What happened to a request body. None is needed here.
-enum AdminBody {
-    Taken,
-    TooLarge,
-    TooSlow,
-}
-
-async fn take_body(session: &mut ServerSession) -> pingora::Result<AdminBody> {
-    let announced = session
-        .req_header()
-        .headers
-        .get(http::header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LONGEST_BODY) {
-        return Ok(AdminBody::TooLarge);
-    }
-    if session
-        .req_header()
-        .headers
-        .contains_key(http::header::EXPECT)
-    {
-        session.write_continue_response().await?;
-    }
-    let deadline = Instant::now() + BODY_LIMIT;
-    let mut length = 0;
-    loop {
-        let Ok(piece) = timeout_at(deadline, session.read_request_body()).await else {
-            return Ok(AdminBody::TooSlow);
-        };
-        let Some(piece) = piece? else {
-            return Ok(AdminBody::Taken);
-        };
-        length += piece.len();
-        if length > LONGEST_BODY {
-            return Ok(AdminBody::TooLarge);
-        }
-    }
-}
-
-async fn write(session: &mut ServerSession, page: AdminResponse) -> pingora::Result<()> {
-    let mut header = ResponseHeader::build(page.status, Some(6))?;
-    header.insert_header("content-type", page.content_type)?;
-    header.insert_header("content-security-policy", POLICY)?;
-    header.insert_header("x-content-type-options", "nosniff")?;
-    header.insert_header("cache-control", "no-store")?;
-    if page.status == 401 {
-        header.insert_header("www-authenticate", token::CHALLENGE)?;
-    }
-    if page.status == 405 {
-        header.insert_header("allow", "POST")?;
-    }
-    header.set_content_length(page.body.len())?;
-    session.write_response_header(Box::new(header)).await?;
-    session.write_response_body(page.body, true).await
 }

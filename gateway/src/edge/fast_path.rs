@@ -9,27 +9,26 @@
 
 mod idle_timer;
 pub(super) mod simple_request;
-pub(super) mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::FutureExt;
 use http::Method;
 use pingora::protocols::Stream;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 
 use self::idle_timer::IdleTimer;
 use self::simple_request::SimpleRequest;
-use self::wire::{DirectWrite, WriteMode};
 use super::access::AccessEntry;
 use super::api_path;
 use super::connections::TrackedConnection;
 use super::fields::RequestFields;
 use super::head;
-use super::http1::request::{HeadEndSeeker, ParsedRequest};
+use super::http1::connection::Http1Connection;
+use super::http1::request::ParsedRequest;
+use super::http1::wire::{self, DirectWrite, WriteMode};
 use super::http1::{ConnectionEnd, Http1};
 use super::reply::{self, ApiRefusal};
 use super::request_end::ConnectionCut;
@@ -37,18 +36,9 @@ use super::request_head::RequestHead;
 use super::rpc_app::{RpcApp, note};
 use super::session::HttpSession as _;
 use super::websocket::{self, UpgradeRequest, UpgradedConnection};
-use crate::config::Limits;
 use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
-
-/// Bytes read at once; a larger request goes to the full parser.
-const ROOM: usize = 8 * 1024;
-
-/// How long, and for how many bytes, a client is read from that was refused before it had sent its
-/// whole request. If the connection were closed at once it would be reset, and the answer lost.
-const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELL_BYTES: usize = 1024 * 1024;
 
 /// Serves an HTTP/1 connection until its end, or until it becomes a WebSocket. `patience` limits the silence before the first
 /// request; before later ones the current configuration does.
@@ -62,7 +52,7 @@ pub(super) async fn serve(
     loop {
         // Counted until the request is, so that one of the two always counts.
         let waiting = app.drain.waiting();
-        if connection.unread.is_empty() {
+        if connection.http1.unread.is_empty() {
             if !connection.read().await {
                 return None;
             }
@@ -70,7 +60,9 @@ pub(super) async fn serve(
             // A client that pipelines many requests leaves room for others.
             tokio::task::consume_budget().await;
         }
-        if connection.skip_line() && connection.unread.is_empty() {
+        if connection.http1.skip_line() && connection.http1.unread.is_empty() {
+            let limits = &app.published.load().config.limits;
+            connection.silence.shorten(limits.head_timeout);
             continue;
         }
         let snapshot = app.published.load();
@@ -93,14 +85,8 @@ pub(super) async fn serve(
 
 /// A connection between two requests.
 struct FastConnection<'a> {
-    stream: Stream,
+    http1: Http1Connection,
     tracked: &'a Arc<TrackedConnection>,
-    /// The beginning of the next request, and of those after it.
-    unread: BytesMut,
-    /// An empty line before the next request was skipped.
-    skipped: bool,
-    /// For heads and small answers.
-    buffer: Vec<u8>,
     /// The first bytes were examined before, and arrive by themselves.
     looked_at: bool,
     silence: IdleTimer,
@@ -122,11 +108,8 @@ impl<'a> FastConnection<'a> {
         only_websocket: bool,
     ) -> Self {
         Self {
-            stream,
+            http1: Http1Connection::new(stream),
             tracked,
-            unread: BytesMut::new(),
-            skipped: false,
-            buffer: Vec::new(),
             looked_at: true,
             silence: IdleTimer::new(patience),
             only_websocket,
@@ -135,22 +118,21 @@ impl<'a> FastConnection<'a> {
 
     fn upgraded(self, opening: Box<UpgradeRequest>) -> UpgradedConnection {
         UpgradedConnection {
-            stream: self.stream,
-            unread: self.unread,
+            stream: self.http1.stream,
+            unread: self.http1.unread,
             opening,
         }
     }
 
     /// Waits for bytes; returns whether some arrived.
     async fn read(&mut self) -> bool {
-        self.unread.reserve(ROOM);
         let came = tokio::select! {
             biased;
-            read = self.stream.read_buf(&mut self.unread) => matches!(read, Ok(1..)),
+            came = self.http1.read() => came,
             () = self.silence.too_long() => false,
         };
         if came && std::mem::take(&mut self.looked_at) {
-            drop(self.stream.read_buf(&mut self.unread).now_or_never());
+            self.http1.read().now_or_never();
         }
         came
     }
@@ -161,7 +143,7 @@ impl<'a> FastConnection<'a> {
         if self.only_websocket || app.drain.is_leaving() || keepalive < Duration::from_secs(1) {
             return None;
         }
-        let simple = SimpleRequest::read(&self.unread)?;
+        let simple = SimpleRequest::read(&self.http1.unread)?;
         if simple.body > snapshot.config.limits.max_body {
             return None;
         }
@@ -180,12 +162,11 @@ impl<'a> FastConnection<'a> {
         context.begin("POST", snapshot.sampling);
         let head = RequestHead::new(fields, context);
         let (before, length) = (simple.head, simple.body);
-        self.unread.advance(before);
-        self.skipped = false;
+        drop(self.http1.take_head(before));
         self.silence.patience = keepalive;
         Some(FastCall {
             head,
-            body: self.unread.split_to(length).freeze(),
+            body: self.http1.unread.split_to(length).freeze(),
         })
     }
 
@@ -204,16 +185,16 @@ impl<'a> FastConnection<'a> {
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
-            () = self.gone() => {
-                RpcApp::log_gone(kept.as_ref(), &head);
+            () = self.http1.gone() => {
+                app.left(kept.as_ref(), &head, snapshot);
                 app.metrics.client_gone();
                 return Err(ConnectionCut);
             }
         };
         let entry = log.then(|| AccessEntry::new(&response, &head));
         let limits = &snapshot.config.limits;
-        let (stream, buffer, mut manner) =
-            (&mut self.stream, &mut self.buffer, WriteMode::kept_alive());
+        let Http1Connection { stream, buffer, .. } = &mut self.http1;
+        let mut manner = WriteMode::kept_alive();
         let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
         app.metrics
             .replied_to(&head.context, response.status, snapshot);
@@ -224,24 +205,6 @@ impl<'a> FastConnection<'a> {
         Ok(())
     }
 
-    /// Resolves when the client has closed its connection. What it sends meanwhile is kept.
-    async fn gone(&mut self) {
-        if matches!(self.stream.read_buf(&mut self.unread).await, Ok(1..)) {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Skips one empty line before the next request: old clients end a body with it (RFC 9112
-    /// §2.2).
-    fn skip_line(&mut self) -> bool {
-        let skips = !self.skipped && self.unread.starts_with(b"\r\n");
-        if skips {
-            self.unread.advance(2);
-            self.skipped = true;
-        }
-        skips
-    }
-
     /// Parses the next request fully and answers it, unless it asks for a WebSocket. An error ends
     /// the connection.
     async fn long_way(
@@ -250,7 +213,7 @@ impl<'a> FastConnection<'a> {
         snapshot: &Arc<Snapshot>,
     ) -> Result<Option<Box<UpgradeRequest>>, ConnectionCut> {
         let limits = &snapshot.config.limits;
-        let read = self.head(limits).await?;
+        let read = self.http1.head(self.tracked, limits).await?;
         let _serving = app.drain.serving();
         let request = match read.and_then(ParsedRequest::read) {
             Ok(request) => request,
@@ -267,12 +230,7 @@ impl<'a> FastConnection<'a> {
             }
             None => None,
         };
-        let mut session = Http1::new(
-            &mut self.stream,
-            (&mut self.unread, &mut self.buffer),
-            &request,
-            (self.tracked, limits),
-        );
+        let mut session = Http1::new(&mut self.http1, &request, (self.tracked, limits));
         let served = match refused {
             Some(refused) => {
                 let websocket::RefusedUpgrade { rejection, context } = *refused;
@@ -290,46 +248,14 @@ impl<'a> FastConnection<'a> {
                 Ok(None)
             }
             (_, ConnectionEnd::Reset) => {
-                wire::reset(&self.stream);
+                wire::reset(&self.http1.stream);
                 Err(ConnectionCut)
             }
             (Ok(()), ConnectionEnd::Unread) => {
-                self.farewell().await;
+                self.http1.farewell().await;
                 Err(ConnectionCut)
             }
             _ => Err(ConnectionCut),
-        }
-    }
-
-    /// The next complete head, within the limits.
-    async fn head(&mut self, limits: &Limits) -> Result<Result<Bytes, Rejection>, ConnectionCut> {
-        let end = Instant::now() + limits.head_timeout;
-        let mut seeker = HeadEndSeeker::default();
-        let mut unfinished = self.tracked.unfinished_body(limits.unfinished_bodies);
-        let mut counted = 0;
-        loop {
-            if self.skip_line() {
-                seeker = HeadEndSeeker::default();
-            }
-            match seeker.seek(&self.unread) {
-                Ok(Some(length)) => {
-                    self.skipped = false;
-                    return Ok(Ok(self.unread.split_to(length).freeze()));
-                }
-                Ok(None) => {}
-                Err(rejection) => return Ok(Err(rejection)),
-            }
-            let more = self.unread.len().saturating_sub(counted);
-            counted += more;
-            if !unfinished.add(more) {
-                return Ok(Err(Rejection::TooManyBodies));
-            }
-            self.unread.reserve(ROOM);
-            match timeout_at(end, self.stream.read_buf(&mut self.unread)).await {
-                Ok(Ok(1..)) => {}
-                Ok(Ok(0) | Err(_)) => return Err(ConnectionCut),
-                Err(_elapsed) => return Ok(Err(Rejection::HeadTimeout)),
-            }
         }
     }
 
@@ -345,30 +271,12 @@ impl<'a> FastConnection<'a> {
         let context = head::context(&fields, self.tracked, Protocol::Http1, snapshot);
         let head = RequestHead::new(&fields, context);
         let mut manner = WriteMode::for_request(false, true, false);
-        let (stream, buffer) = (&mut self.stream, &mut self.buffer);
+        let Http1Connection { stream, buffer, .. } = &mut self.http1;
         let limits = &snapshot.config.limits;
         let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
         let refusal = ApiRefusal::rpc(rejection);
         app.tell(&mut wire, snapshot, &refusal, &head).await?;
-        self.farewell().await;
+        self.http1.farewell().await;
         Err(ConnectionCut)
-    }
-
-    /// Ends the connection, but reads until the client has received its answer and closed.
-    async fn farewell(&mut self) {
-        let leave = async {
-            self.stream.shutdown().await.ok()?;
-            let mut heard = self.unread.len();
-            while heard < FAREWELL_BYTES {
-                self.unread.clear();
-                self.unread.reserve(ROOM);
-                match self.stream.read_buf(&mut self.unread).await {
-                    Ok(read @ 1..) => heard += read,
-                    Ok(0) | Err(_) => break,
-                }
-            }
-            Some(())
-        };
-        drop(timeout(FAREWELL, leave).await);
     }
 }

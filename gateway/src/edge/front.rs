@@ -69,11 +69,15 @@ impl Front {
         shutdown: &ShutdownWatch,
     ) -> Option<UpgradedConnection> {
         let only_websocket = tls::is_among(&stream, &self.websocket_only);
-        let beginning = self.app.published.load().config.limits.head_timeout;
+        let (beginning, body) = {
+            let limits = &self.app.published.load().config.limits;
+            (limits.head_timeout, limits.body_timeout)
+        };
         let begun = self.begin(stream, tracked, beginning, only_websocket);
         let (stream, version) = begun.await?;
         let patience = Http2Timeouts {
             beginning,
+            body,
             idle: self.keepalive,
         };
         match version {
@@ -167,16 +171,23 @@ impl Front {
         if !self.h2c {
             return Some((stream, Version::One));
         }
-        let mut first = [0; 3];
+        let mut first = [0; 1];
         let peeked = timeout(self.keepalive, stream.try_peek(&mut first));
         let peeked = peeked.await.ok()?.ok()?;
         if !peeked || !PREFACE.starts_with(&first) {
             return Some((stream, Version::One));
         }
-        // No HTTP/1 method begins like this; an incomplete preface is refused as HTTP/1.
-        let mut whole = [0; PREFACE.len()];
         let end = Instant::now() + patience;
-        let Ok(peeked) = timeout_at(end, stream.try_peek(&mut whole)).await else {
+        // No HTTP/1 method begins with the first three; an incomplete preface is refused as HTTP/1.
+        let (mut three, mut whole) = ([0; 3], [0; PREFACE.len()]);
+        let peeking = async {
+            let peeked = stream.try_peek(&mut three).await?;
+            if peeked && PREFACE.starts_with(&three) {
+                stream.try_peek(&mut whole).await?;
+            }
+            std::io::Result::Ok(())
+        };
+        let Ok(peeked) = timeout_at(end, peeking).await else {
             self.app.metrics.refused("head_timeout");
             return None;
         };

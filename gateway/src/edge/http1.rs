@@ -5,20 +5,22 @@
 //! another, takes an empty line for a chunk size), so that two servers in a row could disagree
 //! about a request. It is not used for HTTP/1.
 
+pub(super) mod connection;
 pub(super) mod request;
 #[cfg(test)]
 mod tests;
+pub(super) mod wire;
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Method;
-use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use self::connection::Http1Connection;
 use self::request::ParsedRequest;
+use self::wire::{DirectWrite, WriteMode};
 use super::connections::TrackedConnection;
-use super::fast_path::wire::{DirectWrite, WriteMode};
 use super::fields::RequestFields;
 use super::response_writer::ResponseWriter;
 use super::session::{BodyFault, HttpSession};
@@ -32,12 +34,12 @@ const ROOM: usize = 16 * 1024;
 
 /// A request with its parsed head, on its connection.
 pub(super) struct Http1<'c> {
-    stream: &'c mut Stream,
-    /// Bytes that followed the head.
-    unread: &'c mut BytesMut,
-    buffer: &'c mut Vec<u8>,
+    /// What is unread begins with the body.
+    connection: &'c mut Http1Connection,
     request: &'c ParsedRequest,
     body: BodyReader,
+    /// Bytes of the body that were taken.
+    taken: u64,
     manner: WriteMode,
     tracked: &'c Arc<TrackedConnection>,
     limits: &'c Limits,
@@ -47,8 +49,7 @@ pub(super) struct Http1<'c> {
 
 impl<'c> Http1<'c> {
     pub(super) fn new(
-        stream: &'c mut Stream,
-        (unread, buffer): (&'c mut BytesMut, &'c mut Vec<u8>),
+        connection: &'c mut Http1Connection,
         request: &'c ParsedRequest,
         (tracked, limits): (&'c Arc<TrackedConnection>, &'c Limits),
     ) -> Self {
@@ -58,16 +59,38 @@ impl<'c> Http1<'c> {
             request.method == Method::HEAD,
         );
         Self {
-            stream,
-            unread,
-            buffer,
+            connection,
             request,
             body: BodyReader::new(request.framing),
+            taken: 0,
             manner,
             tracked,
             limits,
             expected: request.expects_continue,
         }
+    }
+
+    /// The writer of the answer.
+    pub(super) fn direct(&mut self) -> DirectWrite<'_> {
+        // A short unread body may be complete; the rest of a longer one would be taken for the next
+        // request.
+        while let Ok(BodyChunk::Data(_unwanted)) = self.body.take(&mut self.connection.unread) {}
+        if !self.body.is_done() {
+            self.manner.close();
+        }
+        let Http1Connection { stream, buffer, .. } = &mut *self.connection;
+        let manner = &mut self.manner;
+        DirectWrite::new(stream, buffer, manner, self.tracked, self.limits)
+    }
+
+    /// Refuses a body as soon as a chunk announces that it will be too long.
+    fn fits(&self) -> Result<(), BodyFault> {
+        let limit = self.limits.max_body;
+        let length = self.taken.saturating_add(self.body.announced());
+        if usize::try_from(length).is_ok_and(|length| length <= limit) {
+            return Ok(());
+        }
+        Err(BodyFault::Rejected(Rejection::BodyTooLarge { limit }))
     }
 
     /// What becomes of the connection after the exchange.
@@ -141,36 +164,45 @@ impl HttpSession for Http1<'_> {
 
     async fn invite(&mut self) -> Result<(), BodyFault> {
         // A client that has sent some of it does not wait.
-        if !std::mem::take(&mut self.expected) || !self.unread.is_empty() || self.body.is_done() {
+        if !std::mem::take(&mut self.expected)
+            || !self.connection.unread.is_empty()
+            || self.body.is_done()
+        {
             return Ok(());
         }
         let asked = async {
-            self.stream
-                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-                .await?;
-            self.stream.flush().await
+            let stream = &mut self.connection.stream;
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            stream.flush().await
         };
         asked.await.map_err(|_gone| BodyFault::Gone)
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
         loop {
-            let taken = self.body.take(self.unread).map_err(|_malformed| {
-                BodyFault::Rejected(Rejection::BadHttp {
-                    reason: "a chunk of the body is malformed",
-                })
-            });
+            let taken = self
+                .body
+                .take(&mut self.connection.unread)
+                .map_err(|_malformed| {
+                    BodyFault::Rejected(Rejection::BadHttp {
+                        reason: "a chunk of the body is malformed",
+                    })
+                });
             match taken {
-                Ok(BodyChunk::Data(piece)) => return Ok(Some(piece)),
+                Ok(BodyChunk::Data(piece)) => {
+                    self.taken += piece.len() as u64;
+                    return Ok(Some(piece));
+                }
                 Ok(BodyChunk::End) => return Ok(None),
-                Ok(BodyChunk::More) => {}
+                Ok(BodyChunk::More) => self.fits()?,
                 Err(malformed) => {
                     self.close();
                     return Err(malformed);
                 }
             }
-            self.unread.reserve(ROOM);
-            match self.stream.read_buf(self.unread).await {
+            let Http1Connection { stream, unread, .. } = &mut *self.connection;
+            unread.reserve(ROOM);
+            match stream.read_buf(unread).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Err(BodyFault::Gone),
             }
@@ -178,9 +210,7 @@ impl HttpSession for Http1<'_> {
     }
 
     async fn gone(&mut self) {
-        if matches!(self.stream.read_buf(self.unread).await, Ok(1..)) {
-            std::future::pending::<()>().await;
-        }
+        self.connection.gone().await;
     }
 
     fn close(&mut self) {
@@ -188,13 +218,6 @@ impl HttpSession for Http1<'_> {
     }
 
     fn wire(&mut self) -> impl ResponseWriter {
-        // A short unread body may be complete; the rest of a longer one would be taken for the next
-        // request.
-        while let Ok(BodyChunk::Data(_unwanted)) = self.body.take(self.unread) {}
-        if !self.body.is_done() {
-            self.manner.close();
-        }
-        let manner = &mut self.manner;
-        DirectWrite::new(self.stream, self.buffer, manner, self.tracked, self.limits)
+        self.direct()
     }
 }

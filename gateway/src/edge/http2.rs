@@ -1,10 +1,16 @@
 //! An HTTP/2 connection: its preface, its streams, its idle time. Pingora's own loop would wait for
 //! the preface without a limit, and does not know a connection's other streams.
 
+mod frames;
+pub(super) mod request_check;
+mod timed_stream;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::server::Connection;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
 use pingora::protocols::{Digest, Stream};
@@ -12,6 +18,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use self::timed_stream::{FrameTimeouts, TimedStream};
 use super::connections::TrackedConnection;
 use super::rpc_app::RpcApp;
 
@@ -25,10 +32,21 @@ const MALFORMED: usize = 32;
 /// Time limits of a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Http2Timeouts {
-    /// For the preface, and from there to the first request.
+    /// For the preface, from there to the first request, and for each frame and header block.
     pub beginning: Duration,
+    /// For the body of a request.
+    pub body: Duration,
     /// Later, without a request in progress.
     pub idle: Duration,
+}
+
+impl Http2Timeouts {
+    fn of_frames(self) -> FrameTimeouts {
+        FrameTimeouts {
+            head: self.beginning,
+            data: self.body + self.beginning,
+        }
+    }
 }
 
 /// Serves a connection until its end.
@@ -45,17 +63,10 @@ pub(super) async fn serve(
         proxy_digest: stream.get_proxy_digest(),
         socket_digest: stream.get_socket_digest(),
     });
-    let beginning = server::handshake(stream, Some(options()));
-    let mut connection = match timeout(patience.beginning, beginning).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            tracing::debug!(error = error.etype().as_str(), "HTTP/2 handshake failed");
-            return;
-        }
-        Err(_elapsed) => {
-            app.metrics.refused("head_timeout");
-            return;
-        }
+    let late = Arc::<AtomicBool>::default();
+    let timed = TimedStream::new(stream, patience.of_frames(), Arc::clone(&late));
+    let Some(mut connection) = begin(app, timed, patience).await else {
+        return;
     };
     let mut shutdown = shutdown.clone();
     let mut leaving = false;
@@ -78,26 +89,61 @@ pub(super) async fn serve(
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
                 silence = patience.idle;
-                let (app, tracked) = (Arc::clone(app), Arc::clone(tracked));
-                let counted = streams.one();
-                tokio::spawn(async move {
-                    let mut session = ServerSession::new_http2(session);
-                    if app.exchange(&mut session, &tracked).await.is_ok() {
-                        drop(session.finish().await);
-                    }
-                    drop(counted);
-                });
+                answer(app, tracked, session, streams.one());
             }
             Ok(Some(H2Accept::Rejected)) => {
+                app.note_malformed(tracked);
                 malformed += 1;
                 if malformed >= MALFORMED {
                     return;
                 }
             }
             // Most connections end like this: clients just close them.
-            Ok(None) | Err(_) => return,
+            Ok(None) | Err(_) => {
+                if late.load(Ordering::Acquire) {
+                    app.metrics.refused("head_timeout");
+                }
+                return;
+            }
         }
     }
+}
+
+/// Reads the preface, within its time.
+async fn begin(
+    app: &RpcApp,
+    stream: TimedStream,
+    patience: Http2Timeouts,
+) -> Option<Connection<Stream, Bytes>> {
+    let beginning = server::handshake(Box::new(stream), Some(options()));
+    match timeout(patience.beginning, beginning).await {
+        Ok(Ok(connection)) => Some(connection),
+        Ok(Err(error)) => {
+            tracing::debug!(error = error.etype().as_str(), "HTTP/2 handshake failed");
+            None
+        }
+        Err(_elapsed) => {
+            app.metrics.refused("head_timeout");
+            None
+        }
+    }
+}
+
+/// Answers one stream, as a task of its own.
+fn answer(
+    app: &Arc<RpcApp>,
+    tracked: &Arc<TrackedConnection>,
+    session: HttpSession,
+    counted: StreamGuard,
+) {
+    let (app, tracked) = (Arc::clone(app), Arc::clone(tracked));
+    tokio::spawn(async move {
+        let mut session = ServerSession::new_http2(session);
+        if app.exchange(&mut session, &tracked).await.is_ok() {
+            drop(session.finish().await);
+        }
+        drop(counted);
+    });
 }
 
 fn options() -> H2Options {

@@ -98,8 +98,9 @@ impl RpcApp {
         let product = api_path::product(path, snapshot);
         let started = head.context.started;
         self.pipeline.api_client_gone(product, started.elapsed());
+        self.metrics.left(&head.context, snapshot);
         if snapshot.config.log.access {
-            let entry = AccessEntry::gone(product.label(), 1, head);
+            let entry = AccessEntry::gone_from_api(product.label(), head);
             access::log(&entry, Err(WriteFault::Gone));
         }
         RequestEnd::Gone

@@ -180,6 +180,13 @@ impl EdgeMetrics {
         }
     }
 
+    /// The client of a request has gone before there was an answer.
+    pub(super) fn left(&self, context: &RequestContext, snapshot: &Snapshot) {
+        if let Some(plan) = snapshot.plan(context.consumer.as_ref()) {
+            self.plans.left(&plan.id);
+        }
+    }
+
     /// A response with this status is written.
     pub(super) fn replied(&self, status: u16) {
         let place = STATUSES.iter().position(|known| *known == status);

@@ -10,7 +10,10 @@ use crate::config::DEFAULT_PLAN;
 const SECONDS: [f64; 10] = [0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// Kinds of HTTP statuses. Requests over a limit are no failures, and stand apart.
-const STATUSES: [&str; 4] = ["2xx", "4xx", "429", "5xx"];
+const STATUSES: [&str; 5] = ["2xx", "4xx", "429", "5xx", LEFT];
+
+/// In place of the status, where the client has gone before there was an answer.
+const LEFT: &str = "client_gone";
 
 /// In place of the plan, where a key or token was refused.
 pub(super) const UNIDENTIFIED: &str = "unidentified";
@@ -56,6 +59,11 @@ impl PlanMetrics {
             .with_label_values(&[plan])
             .observe(took.as_secs_f64());
     }
+
+    /// The client has gone before there was an answer. How long it would have taken is not known.
+    pub(super) fn left(&self, plan: &str) {
+        self.requests.with_label_values(&[plan, LEFT]).inc();
+    }
 }
 
 #[cfg(test)]
@@ -68,11 +76,13 @@ mod tests {
         for status in [200, 204, 400, 404, 429, 500, 503, 504] {
             metrics.answered("small", status, Duration::from_millis(3));
         }
+        metrics.left("small");
         let counted = STATUSES.map(|status| {
             let requests = metrics.requests.with_label_values(&["small", status]);
             (status, requests.get())
         });
-        assert_eq!(counted, [("2xx", 2), ("4xx", 2), ("429", 1), ("5xx", 3)]);
+        let expected = [("2xx", 2), ("4xx", 2), ("429", 1), ("5xx", 3), (LEFT, 1)];
+        assert_eq!(counted, expected);
         let seconds = metrics.seconds.with_label_values(&["small"]);
         assert_eq!(seconds.get_sample_count(), 8);
     }

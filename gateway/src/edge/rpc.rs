@@ -7,12 +7,13 @@ use std::time::Duration;
 use pingora::protocols::http::ServerSession;
 use tokio::time::timeout;
 
-use super::access::AccessEntry;
+use super::access::{self, AccessEntry};
 use super::api_path;
 use super::body;
 use super::connections::TrackedConnection;
 use super::fields::RequestFields;
 use super::head::{self, RequestKind};
+use super::http2::request_check;
 use super::paced_http2::PacedHttp2;
 use super::reply::{self, ApiRefusal};
 use super::reply_head::Preflight;
@@ -26,6 +27,9 @@ use crate::error::Rejection;
 use crate::snapshot::Snapshot;
 use crate::trace::Hops;
 use crate::upstream;
+
+/// What is said of a request that Pingora could not read.
+const MALFORMED: &str = "the request is not well-formed HTTP";
 
 impl RpcApp {
     /// Reads one HTTP/2 request and answers it. The session may still have to be finished.
@@ -46,9 +50,7 @@ impl RpcApp {
             Ok(Err(malformed)) => {
                 // The error's text quotes the head, which may contain a key.
                 tracing::debug!(error = malformed.etype().as_str(), "invalid request head");
-                let rejection = Rejection::BadHttp {
-                    reason: "the request is not well-formed HTTP",
-                };
+                let rejection = Rejection::BadHttp { reason: MALFORMED };
                 self.refuse_unread(session, tracked, &rejection).await;
                 return Err(ConnectionCut);
             }
@@ -57,6 +59,10 @@ impl RpcApp {
                     .await;
                 return Err(ConnectionCut);
             }
+        }
+        if let Err(rejection) = request_check::check(session.req_header()) {
+            self.refuse_unread(session, tracked, &rejection).await;
+            return Ok(());
         }
         let mut via = PacedHttp2::new(session, tracked, limits);
         self.serve(&mut via, &snapshot).await
@@ -190,7 +196,7 @@ impl RpcApp {
             biased;
             response = request.answer(body) => response,
             () = session.gone() => {
-                Self::log_gone(kept.as_ref(), head);
+                self.left(kept.as_ref(), head, snapshot);
                 return Err(RequestEnd::Gone);
             }
         };
@@ -204,6 +210,21 @@ impl RpcApp {
         }
         self.account(entry.as_ref(), written)
             .map_err(|ConnectionCut| RequestEnd::Cut)
+    }
+
+    /// Counts and logs a request over HTTP/2 that Pingora has refused by itself: with a 400 that has no
+    /// body, or by a reset of its stream.
+    pub(super) fn note_malformed(&self, tracked: &Arc<TrackedConnection>) {
+        let rejection = Rejection::BadHttp { reason: MALFORMED };
+        self.metrics.refused(rejection.label());
+        self.metrics.replied(rejection.status());
+        let snapshot = self.published.load();
+        if snapshot.config.log.access {
+            let fields = RequestFields::default();
+            let context = head::context(&fields, tracked, Protocol::Http2, &snapshot);
+            let head = RequestHead::new(&fields, context);
+            access::log(&AccessEntry::refused(&rejection, &[], &head), Ok(0));
+        }
     }
 
     /// Refuses a request with an invalid head, of which only the origin is known.

@@ -19,12 +19,10 @@ use super::session::HttpSession;
 use super::write_pace::WriteFault;
 use crate::context::RequestContext;
 use crate::error::Rejection;
-use crate::jsonrpc::{self, RequestEntry, RequestPayload};
 use crate::limit::Remaining;
 use crate::pipeline::{CacheStatus, Pipeline, Request, Response};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
-use crate::solana;
 
 /// Serves JSON-RPC on any path, as Agave does, and Jupiter's API.
 pub struct RpcApp {
@@ -78,20 +76,15 @@ impl RpcApp {
         }
     }
 
-    /// Logs a request whose client has gone before there was an answer, by the body that was kept for this.
-    pub(super) fn log_gone(body: Option<&Bytes>, head: &RequestHead) {
-        let Some(body) = body else { return };
-        let (method, calls) = match jsonrpc::parse(body, usize::MAX) {
-            Ok(RequestPayload::Single(RequestEntry::Call(call))) => {
-                (solana::classify(call.method(), None).method.label(), 1)
-            }
-            Ok(RequestPayload::Batch(batch)) => ("batch", batch.len()),
-            Ok(RequestPayload::Single(RequestEntry::Invalid(_))) | Err(_) => ("-", 0),
-        };
-        access::log(
-            &AccessEntry::gone(method, calls, head),
-            Err(WriteFault::Gone),
-        );
+    /// Counts a request whose client has gone before there was an answer, and logs it by the body that
+    /// was kept for this.
+    pub(super) fn left(&self, body: Option<&Bytes>, head: &RequestHead, snapshot: &Snapshot) {
+        let context = &head.context;
+        self.metrics.left(context, snapshot);
+        if let Some(body) = body {
+            let entry = AccessEntry::gone(body, context, context.started);
+            access::log(&entry, Err(WriteFault::Gone));
+        }
     }
 
     /// Counts an answer, and logs it if configured.

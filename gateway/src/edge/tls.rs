@@ -62,7 +62,8 @@ fn acceptor(setup: TlsSetup) -> Result<Acceptor, rustls::Error> {
     let shown = SingleCertAndKey::from(setup.certified);
     let mut config = builder.with_cert_resolver(Arc::new(shown));
     if setup.http2 {
-        config.alpn_protocols = [b"h2".as_slice(), b"http/1.1"].map(<[u8]>::to_vec).into();
+        let offered = [b"h2".as_slice(), b"http/1.1", b"http/1.0"];
+        config.alpn_protocols = offered.map(<[u8]>::to_vec).into();
     }
     if asks {
         // A session that is resumed is not checked again: neither that its certificate is still

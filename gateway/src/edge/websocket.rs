@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::Method;
 use pingora::protocols::Stream;
 use tokio::io::AsyncWriteExt;
@@ -20,6 +20,7 @@ use super::head::{self, ShownCredentials};
 use super::http1::request::ParsedRequest;
 use super::request_head::RequestHead;
 use super::rpc_app::RpcApp;
+use super::write_pace::WriteFault;
 use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::framing::Framing;
@@ -266,6 +267,17 @@ impl SocketObserver for SocketLog {
         if snapshot.config.log.access {
             let entry = AccessEntry::of(&summary, status, message, message.started);
             access::log(&entry, Ok(bytes));
+        }
+    }
+
+    fn left(&self, text: &Bytes, message: &RequestContext) {
+        let snapshot = self.published().load();
+        let metrics = &self.app.metrics;
+        metrics.called_by(message.consumer.as_ref(), &snapshot.config);
+        metrics.left(message, &snapshot);
+        if snapshot.config.log.access {
+            let entry = AccessEntry::gone(text, message, message.started);
+            access::log(&entry, Err(WriteFault::Gone));
         }
     }
 

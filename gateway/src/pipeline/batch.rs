@@ -11,6 +11,8 @@
 //! batch with writes is never answered like that: its entries are answered one by one.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use super::batch_order::in_order;
 use super::cache_use::CacheStatus;
 use super::call;
 use super::call_reply::{CallBody, CallBodyStream, CallReply};
+use super::on_cancel::CLIENT_GONE;
 use super::response::{
     RequestSummary, Response, ResponseBody, ResponseStream, ResponseStreamFault,
 };
@@ -33,6 +36,8 @@ use crate::jsonrpc::{self, Batch, Id, RequestEntry, RequestPayload};
 
 /// Collected answers above this many bytes start to stream.
 const COLLECT_LIMIT: usize = 1024 * 1024;
+/// The outcome of calls that were given up because the whole batch is answered with 429.
+const RATE_LIMITED: &str = "rate_limited";
 /// Space is reserved in advance for at most this many.
 const USUAL_CALLS: usize = 256;
 
@@ -43,7 +48,8 @@ pub(super) async fn answer(mut request: Request, entries: Batch, body: Bytes) ->
     request.begins_batch();
     let whole = request.clone();
     let mut limits = BatchRateLimit::default();
-    let mut replies = replies(request, entries);
+    let limited = Arc::<AtomicBool>::default();
+    let mut replies = replies(request, entries, &limited);
 
     let mut account = BatchSummary::default();
     let mut collected = BytesMut::with_capacity(256 * calls.min(USUAL_CALLS));
@@ -55,6 +61,7 @@ pub(super) async fn answer(mut request: Request, entries: Batch, body: Bytes) ->
             break close(collected);
         };
         if limits.add(&reply) && only_reads(&whole, &body) {
+            limited.store(true, Ordering::Release);
             drop(replies);
             return limits
                 .response(calls)
@@ -115,16 +122,25 @@ impl BatchSummary {
     }
 }
 
-/// The answers to all entries, in order; some are requested ahead.
-fn replies(request: Request, entries: Batch) -> Replies {
+/// The answers to all entries, in order; some are requested ahead. `limited`: those that are dropped are
+/// refused with the batch.
+fn replies(request: Request, entries: Batch, limited: &Arc<AtomicBool>) -> Replies {
     let concurrency = request.snapshot.config.limits.batch_concurrency.max(1);
-    let asking = request.clone();
+    let (asking, limited) = (request.clone(), Arc::clone(limited));
     let answered = stream::iter(entries)
         .map(move |entry| {
             let (request, asked) = (asking.clone(), entry.clone());
+            let limited = Arc::clone(&limited);
+            let cancelled = move || {
+                if limited.load(Ordering::Acquire) {
+                    RATE_LIMITED
+                } else {
+                    CLIENT_GONE
+                }
+            };
             // A task of its own: others may wait for this call, and must not wait for a client that
             // is slow to accept what precedes it in the batch.
-            let task = tokio::spawn(async move { call::answer(&request, asked).await });
+            let task = tokio::spawn(async move { call::answer(&request, asked, cancelled).await });
             let entered = PendingEntry(task);
             async move { (entered.await, entry) }
         })

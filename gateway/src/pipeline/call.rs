@@ -25,6 +25,7 @@ use super::call_reply::CallReply;
 use super::fetched::Fetched;
 use super::join::Joined;
 use super::memory_lookup::MemoryAnswer;
+use super::on_cancel::OnCancel;
 use super::remote_lookup::RemoteLookup;
 use super::shared_outcome::SharedOutcome;
 use crate::cache::{CacheEntry, Claim, FlightRole, Leader};
@@ -41,8 +42,13 @@ const INVALID: &str = "invalid";
 /// The outcome of a call that no node would serve, and none was asked.
 const UNASKED: &str = "refused_unasked";
 
-/// Answers one entry of a request: itself the request, or a member of a batch.
-pub(super) async fn answer(request: &Request, entry: RequestEntry) -> CallReply {
+/// Answers one entry of a request: itself the request, or a member of a batch. Where that is not
+/// waited for any more, the call counts with the outcome that `cancelled` has for it.
+pub(super) async fn answer(
+    request: &Request,
+    entry: RequestEntry,
+    cancelled: impl FnOnce() -> &'static str + Send,
+) -> CallReply {
     let call = match entry {
         RequestEntry::Call(call) => call,
         RequestEntry::Invalid(invalid) => {
@@ -52,11 +58,13 @@ pub(super) async fn answer(request: &Request, entry: RequestEntry) -> CallReply 
         }
     };
     let call_plan = request.call_plan(&call);
+    let (method, metrics) = (call_plan.class.method, &request.pipeline.metrics);
+    let waited_for = OnCancel::new(|| metrics.cancelled(method, cancelled()));
     let mut reply = run(request, &call, &call_plan).await;
+    waited_for.done();
     let reads = call_plan.class.profile().idempotency == Idempotency::Read;
     reply.wrote = !reads && reply.attempt_summary.attempts > 0 && reply.status != 429;
-    let (method, took) = (call_plan.class.method, request.context.started.elapsed());
-    let metrics = &request.pipeline.metrics;
+    let took = request.context.started.elapsed();
     metrics.answered(method, reply.outcome, reply.cache, took);
     reply
 }
@@ -214,6 +222,8 @@ pub(super) async fn dispatch(
         Ok(turn) => turn,
         Err(rejection) => return (Delivered::Rejected(rejection), CallSummary::default()),
     };
+    let metrics = &request.pipeline.metrics;
+    let waited_for = OnCancel::new(|| metrics.asked_in_vain(ask.priority));
     let (delivered, attempt_summary) = Dispatch {
         operation: RpcCall {
             pool: &request.snapshot.pool,
@@ -235,8 +245,9 @@ pub(super) async fn dispatch(
     }
     .run()
     .await;
+    waited_for.done();
     let answered = matches!(delivered, Delivered::Payload(_));
-    request.pipeline.metrics.asked(ask.priority, answered);
+    metrics.asked(ask.priority, answered);
     (delivered, attempt_summary)
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::cache_use::CacheStatus;
 use super::call_gate::CallGate;
 use super::jupiter::JupiterMetrics;
+use super::on_cancel::CLIENT_GONE;
 use super::price::PriceMetrics;
 use crate::config::DEFAULT_PLAN;
 use crate::limit::PlanRefusal;
@@ -56,6 +57,8 @@ struct OfClass {
     class: &'static str,
     answered: IntCounter,
     refused: IntCounter,
+    /// Their clients have gone before.
+    left: IntCounter,
 }
 
 /// The same for the status page, since the start.
@@ -150,6 +153,20 @@ impl PipelineMetrics {
         }
     }
 
+    /// Counts a call of this class that was sent to an upstream, and whose client has gone.
+    pub(super) fn asked_in_vain(&self, class: Priority) {
+        if let Some(of_class) = self.classes.get(class as usize) {
+            of_class.left.inc();
+        }
+    }
+
+    /// Counts a call whose answer nobody waits for any more. How long it would have taken is not
+    /// known.
+    pub(super) fn cancelled(&self, method: Method, outcome: &'static str) {
+        let labels = [method.label(), outcome];
+        self.calls.with_label_values(&labels).inc();
+    }
+
     /// Calls sent to upstreams, by class, from the lowest.
     pub fn classes(&self) -> [ClassStatus; Priority::ALL.len()] {
         self.classes.each_ref().map(|of_class| ClassStatus {
@@ -209,7 +226,7 @@ fn by_class(registry: &Registry) -> prometheus::Result<[OfClass; Priority::ALL.l
     let calls = IntCounterVec::new(
         Opts::new(
             "perijove_rpc_class_calls_total",
-            "Calls sent to upstreams, by class: answered by one, or refused",
+            "Calls sent to upstreams, by class: answered by one, refused, or client_gone",
         ),
         &["class", "outcome"],
     )?;
@@ -219,6 +236,7 @@ fn by_class(registry: &Registry) -> prometheus::Result<[OfClass; Priority::ALL.l
             class,
             answered: calls.with_label_values(&[class, "answered"]),
             refused: calls.with_label_values(&[class, "refused"]),
+            left: calls.with_label_values(&[class, CLIENT_GONE]),
         }
     });
     registry.register(Box::new(calls))?;

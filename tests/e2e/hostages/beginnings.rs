@@ -106,6 +106,56 @@ async fn http_2_that_has_asked_for_something_may_be_idle() {
 }
 
 #[tokio::test]
+async fn http_2_that_begins_a_frame_and_does_not_go_on_is_ended() {
+    let stage = quick().await;
+    // A frame's head in part, a PING in part, a header block without its end, and one that goes on.
+    let block = [0, 0, 1, 1, 0, 0, 0, 0, 99, 0x82];
+    let goes_on = [&block[..], &[0, 0, 0, 9, 0, 0, 0, 0, 99]].concat();
+    let parts = [
+        &[0, 0][..],
+        &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1],
+        &block,
+        &goes_on,
+    ];
+    for way in [Way::Http2, Way::TlsHttp2] {
+        for part in parts {
+            let mut used = stage.begin(way, 65_535).await;
+            used.ask(&echo()).await;
+            used.reads("[1]").await;
+            used.send(part).await;
+            used.closed().await;
+        }
+    }
+    let refused = [("reason", "head_timeout")];
+    let count = stage.count("perijove_http_refused_total", &refused).await;
+    assert_eq!(count, 8);
+}
+
+#[tokio::test]
+async fn an_empty_line_or_the_first_letters_of_a_request_begin_one() {
+    let stage = quick().await;
+    for part in ["\r\n", "P", "PO", "PR"] {
+        for way in [Way::Http1, Way::TlsHttp1] {
+            let mut fresh = stage.open(way).await;
+            fresh.send(part).await;
+            fresh.closed().await;
+            let mut used = stage.open(way).await;
+            used.ask(&echo()).await;
+            used.reads("[1]").await;
+            used.send(part).await;
+            used.closed().await;
+        }
+    }
+    // What follows an empty line in time is served.
+    let mut late = stage.open(Way::Http1).await;
+    for _ in 0..2 {
+        late.send("\r\n").await;
+        late.ask(&echo()).await;
+        late.reads("[1]").await;
+    }
+}
+
+#[tokio::test]
 async fn every_way_is_served() {
     let stage = quick().await;
     for way in ALL {

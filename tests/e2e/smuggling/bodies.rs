@@ -169,3 +169,23 @@ async fn chunks_by_the_grammar_are_read() {
     }
     assert_eq!(edge.scene.hits("getBalance"), [4]);
 }
+
+#[tokio::test]
+async fn a_chunk_that_announces_too_much_is_not_waited_for() {
+    let scene = Scene::equals_with(1, |config| {
+        config
+            .set("limits.max_body", "1KiB")
+            .set("limits.body_timeout", "10m")
+    })
+    .await;
+    for chunks in [
+        "401\r\n".to_owned(),
+        "ffffffffffffffff\r\n{".to_owned(),
+        format!("3ff\r\n{}\r\n2\r\n", "x".repeat(0x3ff)),
+    ] {
+        let mut raw = scene.gateway.raw().await;
+        raw.send(headed("transfer-encoding: chunked\r\n", &chunks))
+            .await;
+        assert_eq!(raw.reply().await.unwrap().status, 413, "{chunks:.20}");
+    }
+}

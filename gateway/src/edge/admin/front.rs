@@ -9,6 +9,7 @@ use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
 
+use super::exchange::AdminConnection;
 use super::{AdminApp, connection};
 use crate::edge::connections::ClientConnections;
 use crate::edge::tls::{self, HandshakeFault, TlsListeners};
@@ -58,10 +59,11 @@ impl ServerApp for AdminFront {
         let admitted = connection::admit(&self.connections, &stream)?;
         let requests = async {
             if let Some(stream) = self.begin(stream).await {
-                drop(self.app.process_new(stream, shutdown).await);
+                let connection = AdminConnection::new(&self.app, stream, &admitted);
+                connection.serve(shutdown).await;
             }
         };
-        Box::pin(connection::serve(admitted, requests)).await;
+        Box::pin(admitted.until_cut(requests)).await;
         None
     }
 }

@@ -22,6 +22,13 @@ impl IdleTimer {
         }
     }
 
+    /// The next request has begun: from now on it may take no longer than this.
+    pub(super) fn shorten(&mut self, patience: Duration) {
+        self.since = Instant::now();
+        self.patience = self.patience.min(patience);
+        self.timer.as_mut().reset(self.since + self.patience);
+    }
+
     /// Resolves when the silence exceeds the limit.
     pub(super) async fn too_long(&mut self) {
         loop {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::Method;
 
+pub(in crate::edge) use self::request_line::is_visible_target;
 use self::request_line::{BAD_LINE, RequestLine};
 use crate::edge::fields::{RequestFields, says};
 use crate::error::Rejection;
@@ -21,7 +22,7 @@ mod tests;
 pub(in crate::edge) const MOST_HEAD: usize = 64 * 1024;
 
 /// The most fields of a head.
-const MOST_FIELDS: usize = 128;
+pub(in crate::edge) const MOST_FIELDS: usize = 128;
 
 /// Searches the end of a head as its bytes arrive.
 #[derive(Debug, Default)]
@@ -143,16 +144,19 @@ impl ParsedRequest {
 
     /// The values of every field of this name, which is in lower case.
     pub(in crate::edge) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
-        lines
-            .filter_map(|text| line::field(text).ok())
+        self.lines()
             .filter(move |(given, _)| given.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
     pub(in crate::edge) fn fields(&self) -> RequestFields<'_> {
+        RequestFields::of(self.lines())
+    }
+
+    /// Name and value of each field, in their order.
+    pub(in crate::edge) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
-        RequestFields::of(lines.filter_map(|text| line::field(text).ok()))
+        lines.filter_map(|text| line::field(text).ok())
     }
 }
 

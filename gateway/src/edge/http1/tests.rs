@@ -3,6 +3,7 @@
 
 use std::io::Cursor;
 
+use bytes::BytesMut;
 use pingora::protocols::http::ServerSession;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

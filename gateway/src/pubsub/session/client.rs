@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::context::RequestContext;
 use crate::pipeline::{CacheUse, RequestSummary};
 use crate::pubsub::caller_share::CallerShare;
@@ -33,6 +35,9 @@ pub trait SocketObserver: Send + Sync {
         message: &RequestContext,
         bytes: usize,
     );
+
+    /// The socket has ended before this message was answered.
+    fn left(&self, text: &Bytes, message: &RequestContext);
 
     /// A call or subscription is there from now on, or none any more.
     fn is_used(&self, used: bool);

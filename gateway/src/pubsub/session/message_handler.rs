@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Mutex as Turns;
 use tokio::time::{Instant, sleep};
 
-use super::client::SocketClient;
+use super::client::{SocketClient, SocketObserver};
 use super::entry_terms::EntryTerms;
 use super::message_reply::MessageReply;
 use crate::config::Plan;
@@ -130,6 +130,27 @@ impl Drop for MessageHandler {
     }
 }
 
+/// A message whose calls are in progress. If the socket ends before, that is told when it is dropped.
+struct OpenMessage<'a> {
+    account: Option<&'a dyn SocketObserver>,
+    text: Bytes,
+    context: &'a RequestContext,
+}
+
+impl OpenMessage<'_> {
+    fn answered(mut self) {
+        self.account = None;
+    }
+}
+
+impl Drop for OpenMessage<'_> {
+    fn drop(&mut self) {
+        if let Some(account) = self.account {
+            account.left(&self.text, self.context);
+        }
+    }
+}
+
 impl HandlerState {
     async fn answer(self: &Arc<Self>, text: Bytes) -> MessageReply {
         let snapshot = self.hub.published.load();
@@ -193,7 +214,14 @@ impl HandlerState {
             .limits
             .unsent_per_connection;
         let context = Arc::new(self.message_context(None));
+        let account = &*self.client.account;
+        let waited_for = OpenMessage {
+            account: Some(account),
+            text: text.clone(),
+            context: &context,
+        };
         let response = self.request(Arc::clone(&context)).answer(text).await;
+        waited_for.answered();
         self.collect(response, &id.unwrap_or(Id::null()), most, &context)
             .await
     }

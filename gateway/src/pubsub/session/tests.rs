@@ -23,6 +23,10 @@ impl SocketObserver for Noting {
         self.0.lock().push(line);
     }
 
+    fn left(&self, _: &Bytes, _: &RequestContext) {
+        self.0.lock().push(("", "left", 0));
+    }
+
     fn is_used(&self, _used: bool) {}
 
     fn is_welcome(&self) -> bool {

@@ -38,12 +38,9 @@ impl<'a> RequestLine<'a> {
                 });
             }
         };
-        // A fragment is for the client only; the other characters are not read alike by all
-        // servers.
-        let visible = |byte: &u8| byte.is_ascii_graphic() && !b"#\"<>`".contains(byte);
         let target = std::str::from_utf8(target)
             .ok()
-            .filter(|target| !target.is_empty() && target.bytes().all(|byte| visible(&byte)))
+            .filter(|target| is_visible_target(target.as_bytes()))
             .ok_or(BAD_TARGET)?;
         let (authority, path) = split(method, target)?;
         Ok(Self {
@@ -53,6 +50,13 @@ impl<'a> RequestLine<'a> {
             is_current,
         })
     }
+}
+
+/// Whether a target has only characters that all servers read alike, and no fragment, which is for
+/// the client only.
+pub(in crate::edge) fn is_visible_target(target: &[u8]) -> bool {
+    let visible = |byte: &u8| byte.is_ascii_graphic() && !b"#\"<>`".contains(byte);
+    !target.is_empty() && target.iter().all(visible)
 }
 
 const BAD_TARGET: Rejection = Rejection::BadHttp {

@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::config::Limits;
 use crate::edge::connections::TrackedConnection;
+use crate::edge::cors::HeaderLine;
 use crate::edge::reply_head::ReplyHead;
 use crate::edge::response_writer::{BodyPieces, ResponseWriter};
 use crate::edge::write_pace::{PIECE, WriteFault, WritePace};
@@ -59,7 +60,7 @@ impl WriteMode {
     }
 
     /// The usual framing.
-    pub(super) const fn kept_alive() -> Self {
+    pub(in crate::edge) const fn kept_alive() -> Self {
         Self::for_request(true, true, false)
     }
 
@@ -103,16 +104,16 @@ impl<'a> DirectWrite<'a> {
     }
 
     /// Writes the beginning of the head: everything but the framing and the empty line.
-    fn head(&mut self, lines: &ReplyHead<'_>) {
+    fn head(&mut self, status: u16, tell: impl FnOnce(HeaderLine<'_>)) {
         self.buffer.clear();
-        let status = StatusCode::from_u16(lines.status).unwrap_or_default();
+        let status = StatusCode::from_u16(status).unwrap_or_default();
         self.buffer.extend_from_slice(b"HTTP/1.1 ");
         self.buffer.extend_from_slice(status.as_str().as_bytes());
         self.buffer.push(b' ');
         let reason = status.canonical_reason().unwrap_or_default();
         self.buffer.extend_from_slice(reason.as_bytes());
         self.buffer.extend_from_slice(b"\r\n");
-        lines.tell(&mut |name, value| self.line(name, value));
+        tell(&mut |name, value| self.line(name, value));
         self.line("date", get_cached_date().as_bytes());
         let connection: &[u8] = if self.manner.keeps_alive {
             b"keep-alive"
@@ -120,6 +121,32 @@ impl<'a> DirectWrite<'a> {
             b"close"
         };
         self.line("connection", connection);
+    }
+
+    /// Writes an answer with these lines in its head.
+    pub(in crate::edge) async fn answer(
+        &mut self,
+        status: u16,
+        tell: impl FnOnce(HeaderLine<'_>),
+        body: BodyPieces,
+    ) -> Result<(), WriteFault> {
+        let length: usize = body.iter().map(Bytes::len).sum();
+        self.head(status, tell);
+        self.line(
+            "content-length",
+            itoa::Buffer::new().format(length).as_bytes(),
+        );
+        self.buffer.extend_from_slice(b"\r\n");
+        if self.manner.bodyless {
+            return self.send(&[]).await;
+        }
+        if length > SMALL {
+            return self.send(&body).await;
+        }
+        for piece in &body {
+            self.buffer.extend_from_slice(piece);
+        }
+        self.send(&[]).await
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {
@@ -142,23 +169,8 @@ impl<'a> DirectWrite<'a> {
 
 impl ResponseWriter for DirectWrite<'_> {
     async fn whole(&mut self, lines: &ReplyHead<'_>, body: BodyPieces) -> Result<(), WriteFault> {
-        let length: usize = body.iter().map(Bytes::len).sum();
-        self.head(lines);
-        self.line(
-            "content-length",
-            itoa::Buffer::new().format(length).as_bytes(),
-        );
-        self.buffer.extend_from_slice(b"\r\n");
-        if self.manner.bodyless {
-            return self.send(&[]).await;
-        }
-        if length > SMALL {
-            return self.send(&body).await;
-        }
-        for piece in &body {
-            self.buffer.extend_from_slice(piece);
-        }
-        self.send(&[]).await
+        self.answer(lines.status, |line| lines.tell(line), body)
+            .await
     }
 
     fn is_bodyless(&self) -> bool {
@@ -166,7 +178,7 @@ impl ResponseWriter for DirectWrite<'_> {
     }
 
     async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
-        self.head(lines);
+        self.head(lines.status, |line| lines.tell(line));
         if self.manner.chunks {
             self.line("transfer-encoding", b"chunked");
         } else if !self.manner.bodyless {
@@ -222,7 +234,7 @@ async fn write_all(
 }
 
 /// Makes the connection reset when it is dropped, so that its end is not taken for an orderly one.
-pub(super) fn reset(stream: &Stream) {
+pub(in crate::edge) fn reset(stream: &Stream) {
     let socket = Descriptor(stream.id());
     let linger = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
     if let Err(error) = linger {
