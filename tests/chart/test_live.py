@@ -63,7 +63,7 @@ EXPECTED = {
     # A sink that fails counts as failed messages.
     "ingest-no-database": {"DatabaseDown", "HighConsumerLag", "HighErrorRate"},
     "ingest-no-redis": {"IngestRedisDown", "HighErrorRate", "NoPriceWriter"},
-    "ingest-garbage": {"HighErrorRate"},
+    "ingest-garbage": {"DeadLetters", "HighErrorRate"},
     "ingest-wrong-kind": {"TopicOfWrongKind"},
     "ingest-slow": {"IngestSlow"},
     "ingest-gap": {"RecordsLost"},
