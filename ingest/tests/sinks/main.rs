@@ -18,6 +18,7 @@
 mod database;
 mod indexes;
 mod market;
+mod plans;
 mod prices;
 mod questions;
 mod scene;

@@ -1,4 +1,4 @@
-//! What people ask the database: views, and that an index answers.
+//! What people ask the database: views.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr as _;
@@ -7,82 +7,13 @@ use perijove_ingest::config;
 use perijove_ingest::project::{Pair, Side, Trade, USDC};
 use perijove_ingest::sink::database::RowBatch;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
 
 use crate::scene::{filled, on_postgres, on_sqlite, open, server};
 
-/// What is asked of it, with a key of each kind in PostgreSQL's or SQLite's notation.
-fn questions(key: &str, signature: &str) -> [String; 7] {
-    [
-        format!("SELECT * FROM dex_trades WHERE base = {key} ORDER BY time DESC LIMIT 20"),
-        format!("SELECT * FROM dex_trades WHERE trader = {key} ORDER BY time DESC LIMIT 20"),
-        format!("SELECT * FROM dex_trades WHERE market = {key} ORDER BY time DESC LIMIT 20"),
-        format!("SELECT * FROM dex_trades WHERE signature = {signature}"),
-        format!("SELECT * FROM wallet_trades WHERE wallet = {key} ORDER BY time DESC LIMIT 20"),
-        format!("SELECT * FROM ohlc_minutes WHERE base = {key}"),
-        "SELECT max(time) FROM dex_trades".to_owned(),
-    ]
-}
-
-async fn file(settings: &config::Database) -> SqlitePool {
+pub(crate) async fn file(settings: &config::Database) -> SqlitePool {
     let options = SqliteConnectOptions::from_str(settings.url.expose().as_str()).unwrap();
     SqlitePool::connect_with(options).await.unwrap()
-}
-
-#[tokio::test]
-async fn an_index_of_postgres_answers_each_question() {
-    on_postgres(async |settings| {
-        let batch = filled(&settings).await;
-        let pool = server(&settings).await;
-        let trade = &batch.trades[0];
-        let key = format!("'\\x{}'::bytea", hex::encode(trade.pair.base.0));
-        let signature = format!("'\\x{}'::bytea", hex::encode(trade.origin.signature.0));
-        for question in questions(&key, &signature) {
-            let mut connection = pool.acquire().await.unwrap();
-            // Of a table so small every plan is good.
-            sqlx::raw_sql("SET enable_seqscan = off; SET enable_sort = off")
-                .execute(&mut *connection)
-                .await
-                .unwrap();
-            let plan: Vec<String> =
-                sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {question}")))
-                    .fetch_all(&mut *connection)
-                    .await
-                    .unwrap();
-            let plan = plan.join("\n");
-            assert!(plan.contains("Index"), "{question}\n{plan}");
-            assert!(!plan.contains("Seq Scan"), "{question}\n{plan}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_index_of_sqlite_answers_each_question() {
-    on_sqlite(async |settings| {
-        let batch = filled(&settings).await;
-        let pool = file(&settings).await;
-        let trade = &batch.trades[0];
-        let key = format!("X'{}'", hex::encode(trade.pair.base.0));
-        let signature = format!("X'{}'", hex::encode(trade.origin.signature.0));
-        for question in questions(&key, &signature) {
-            let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}")))
-                .fetch_all(&pool)
-                .await
-                .unwrap();
-            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
-            let of_table: Vec<&String> = plan
-                .iter()
-                .filter(|step| step.contains("dex_trades"))
-                .collect();
-            assert!(!of_table.is_empty(), "{question}: {plan:?}");
-            assert!(
-                of_table.iter().all(|step| step.contains("INDEX")),
-                "{question}: {plan:?}"
-            );
-        }
-    })
-    .await;
 }
 
 /// A row of `wallet_trades`, as both databases should tell it.
