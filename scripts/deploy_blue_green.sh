@@ -44,6 +44,7 @@ case $component in
   *) wrong "$component is neither gateway nor ingest" ;;
 esac
 [ -n "$tag" ] || wrong "--tag is needed: the version that comes"
+[[ $tag =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || wrong "$tag is no tag of an image"
 for program in "${HELM:-helm}" kubectl python3; do
   command -v "$program" >/dev/null || {
     echo "$program is missing; it has to be in the path" >&2
@@ -77,18 +78,34 @@ helm status "$release" >/dev/null || {
 active=$(value active)
 if [ "$active" = blue ]; then next=green; else next=blue; fi
 
+# Texts by --set-string: of the tag 20261128 --set makes a number.
 say "$active runs; $next comes beside it with $tag"
-upgrade --set "$block.blueGreen.preview=true,$block.blueGreen.$next.tag=$tag,$block.blueGreen.$next.digest="
+upgrade --set "$block.blueGreen.preview=true" --set-string "$block.blueGreen.$next.tag=$tag,$block.blueGreen.$next.digest="
 
-deployment=$(helm get manifest "$release" | sed -n "s/^  name: \(.*-$next\)$/\1/p" | grep -- "$component-$next" | sed -n 1p)
-if ! kubectl --namespace "$namespace" rollout status "deployment/$deployment" --timeout "$timeout" ||
-  { [ "$component" = gateway ] && ! helm test "$release" --timeout "$timeout"; }; then
+deployment=$(helm get manifest "$release" | sed -n "s/^  name: \(.*$component-$next\)$/\1/p" | sed -n 1p)
+[ -n "$deployment" ] || {
+  say "release $release has no deployment that ends in $component-$next" >&2
+  upgrade --set "$block.blueGreen.preview=false"
+  exit 1
+}
+# Whether the new colour is well: its pods are ready, and callers get through to the gateway.
+well() {
+  kubectl --namespace "$namespace" rollout status "deployment/$deployment" --timeout "$timeout" || return 1
+  [ "$component" != gateway ] || helm test "$release" --timeout "$timeout"
+}
+
+if ! well; then
   say "$next is not well; the traffic stays with $active" >&2
   upgrade --set "$block.blueGreen.preview=false"
   exit 1
 fi
 
-upgrade --set "$block.blueGreen.active=$next"
+upgrade --set-string "$block.blueGreen.active=$next"
+if ! well; then
+  say "$next is not well with the traffic; it goes back to $active" >&2
+  upgrade --set-string "$block.blueGreen.active=$active" --set "$block.blueGreen.preview=false"
+  exit 1
+fi
 say "$next has the traffic"
 if [ -n "$keep" ]; then
   say "$active runs on; back: helm rollback $release --namespace $namespace"

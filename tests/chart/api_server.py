@@ -116,7 +116,9 @@ class Cluster:
         self.objects, self.version = {}, 1
         # (version, type, key, object) of everything that happened, for who watches.
         self.events, self.changed = [], threading.Condition(self.lock)
-        self.fail_next_job, self.log, self.closed = None, "", False
+        # A pattern of names, and when it counts.
+        self.fail_next_job, self.fail_when = None, lambda: True
+        self.log, self.closed = "", False
         for name in ("default", "spot"):
             self.save(("", "Namespace", "", name),
                       {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -138,7 +140,8 @@ class Cluster:
             if kind == "Deployment":
                 status["conditions"] = [{"type": "Available", "status": "True"}]
             return status
-        fails = kind in ("Pod", "Job") and self.fail_next_job and re.search(self.fail_next_job, document["metadata"]["name"])
+        fails = (kind in ("Pod", "Job") and self.fail_next_job and self.fail_when()
+                 and re.search(self.fail_next_job, document["metadata"]["name"]))
         if fails:
             self.fail_next_job = None
         if kind == "Pod":

@@ -1,44 +1,15 @@
 """Install, upgrade, switch, roll back, test, uninstall: against a stand-in for the API, with both Helms."""
 
-import contextlib
-import json
 import os
 import re
-import shutil
 import tempfile
 import unittest
 
-from api_server import Server
-from tools import CHART, HELMS, ROOT, program, run
+from release import Releases, values
+from tools import CHART, ROOT, run
 
 
-class Release:
-    """Helm, pointed at a server."""
-
-    def __init__(self, helm, server):
-        self.helm, self.server = program(helm), server
-
-    def __call__(self, *words):
-        environment = {**os.environ, "KUBECONFIG": "/dev/null", "HELM_DRIVER": "secret"}
-        if words[0] in ("install", "upgrade", "rollback", "test", "uninstall"):
-            words = (*words, "--timeout", "60s")
-        return run(self.helm, *words, "--namespace", "spot", "--kube-apiserver", self.server.url, env=environment)
-
-
-def values(*names):
-    return [word for name in names for word in ("--values", CHART / f"values-{name}.yaml")]
-
-
-class Lifecycle(unittest.TestCase):
-    def each(self):
-        for helm in HELMS:
-            with Server() as server:
-                yield helm, Release(helm, server), server.cluster
-
-    def good(self, done):
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
-
+class Lifecycle(Releases):
     # What Helm says when its tests have run: without any it says "None", and that all is well.
     TESTED = r"TEST SUITE: +\S+-test\n(?:.*\n)*?Phase: +Succeeded"
 
@@ -197,81 +168,6 @@ class Lifecycle(unittest.TestCase):
             self.good(release("rollback", "pj", "2"))
             self.assertEqual(selected("pj-perijove-api-gateway"), "blue")
 
-    def test_the_script_switches_colours_and_goes_back_when_the_new_one_is_not_well(self):
-        for helm, release, cluster in self.each():
-            self.good(release("install", "pj", CHART, *values("prod", "mainnet")))
-
-            def script(*words, says=""):
-                fake = self.enterContext(fake_kubectl(says))
-                environment = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}", "KUBECONFIG": "/dev/null",
-                               "HELM": release.helm, "HELM_KUBEAPISERVER": release.server.url}
-                return run(ROOT / "scripts/deploy_blue_green.sh", *words, env=environment)
-
-            def active():
-                return cluster.all("Service")["pj-perijove-api-gateway"]["spec"]["selector"]["perijove.io/colour"]
-
-            self.good(script("--release", "pj", "--namespace", "spot", "--tag", "0.2.0"))
-            self.assertEqual(active(), "green", helm)
-            self.assertEqual(list(cluster.all("Deployment"))[-1:] and
-                             {n for n in cluster.all("Deployment") if "gateway" in n}, {"pj-perijove-api-gateway-green"})
-
-            done = script("--release", "pj", "--namespace", "spot", "--tag", "0.3.0", says="fail")
-            self.assertNotEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertEqual(active(), "green")
-            self.assertIn("stays with green", done.stderr)
-
-            # Its pods are ready, but nobody gets through to them.
-            cluster.fail_next_job = "pj-perijove-test"
-            done = script("--release", "pj", "--namespace", "spot", "--tag", "0.3.0")
-            self.assertNotEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertIn("stays with green", done.stderr)
-            self.assertEqual(active(), "green")
-            self.assertNotIn("pj-perijove-api-gateway-preview", cluster.all("Service"))
-
-    def test_a_newer_chart_with_new_values_can_follow_by_the_script_and_by_the_documented_upgrade(self):
-        newer = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "perijove")
-        shutil.copytree(CHART, newer)
-        with open(f"{newer}/values.yaml", "a") as file:
-            file.write("\nlater:\n  name: its-default\n")
-        schema = json.loads((CHART / "values.schema.json").read_text())
-        schema["properties"]["later"] = {"type": "object"}
-        with open(f"{newer}/values.schema.json", "w") as file:
-            json.dump(schema, file)
-        with open(f"{newer}/templates/later.yaml", "w") as file:
-            file.write("{apiVersion: v1, kind: ConfigMap, metadata: {name: {{ .Values.later.name }}}}\n")
-        for helm, release, cluster in self.each():
-            self.good(release("install", "pj", CHART, *values("prod", "mainnet")))
-            fake = self.enterContext(fake_kubectl(""))
-            environment = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}", "KUBECONFIG": "/dev/null",
-                           "HELM": release.helm, "HELM_KUBEAPISERVER": release.server.url}
-            self.good(run(ROOT / "scripts/deploy_blue_green.sh", "--release", "pj", "--namespace", "spot", "--chart", newer,
-                          "--tag", "0.2.0", env=environment))
-            self.assertIn("its-default", cluster.all("ConfigMap"), helm)
-            self.assertIn("pj-perijove-ingest", cluster.all("Deployment"), "what was chosen at the install stays")
-        for page in (*(ROOT / "docs").rglob("*.md"), CHART / "README.md", CHART / "templates/NOTES.txt",
-                     ROOT / "scripts/deploy_blue_green.sh"):
-            self.assertNotRegex(page.read_text(), r"(?m)helm upgrade.* --reuse-values", page)
-
-    def test_the_script_switches_ingest_too_and_keeps_the_old_colour_to_go_back_to(self):
-        for helm, release, cluster in self.each():
-            self.good(release("install", "pj", CHART, *values("prod", "mainnet"), "--set", "ingest.blueGreen.enabled=true"))
-
-            def running():
-                return {name: one["spec"]["template"]["spec"]["containers"][0]["image"]
-                        for name, one in cluster.all("Deployment").items() if "ingest" in name}
-
-            fake = self.enterContext(fake_kubectl(""))
-            environment = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}", "KUBECONFIG": "/dev/null",
-                           "HELM": release.helm, "HELM_KUBEAPISERVER": release.server.url}
-            before = running()
-            self.assertEqual(set(before), {"pj-perijove-ingest-blue"}, helm)
-            self.good(run(ROOT / "scripts/deploy_blue_green.sh", "--release", "pj", "--namespace", "spot", "--component",
-                          "ingest", "--tag", "0.2.0", "--keep", env=environment))
-            self.assertEqual(running(), {**before, "pj-perijove-ingest-green": "perijove-ingest:0.2.0"})
-            self.assertEqual(set(cluster.all("HorizontalPodAutoscaler")) & set(running()), set(running()), "both are scaled")
-            self.good(release("rollback", "pj", "1"))
-            self.assertEqual(running(), before)
-
     def test_a_changed_selector_and_a_misspelt_key_would_be_refused(self):
         for _, release, cluster in self.each():
             self.good(release("install", "pj", CHART, *values("dev", "devnet")))
@@ -280,15 +176,3 @@ class Lifecycle(unittest.TestCase):
             done = release("install", "other", CHART, *values("dev", "devnet"), "--set-json", 'apiGateway.nodeSelector={"a":1}')
             self.assertNotEqual(done.returncode, 0)
             self.assertTrue(cluster.all("Deployment"))
-
-
-@contextlib.contextmanager
-def fake_kubectl(says):
-    """A kubectl whose rollout succeeds, or does not."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "kubectl")
-        with open(path, "w") as file:
-            file.write(f"#!/bin/sh\n[ '{says}' != fail ] || {{ echo 'not ready' >&2; exit 1; }}\n")
-        os.chmod(path, 0o755)
-        yield folder
-
