@@ -19,6 +19,7 @@ mod database;
 mod indexes;
 mod market;
 mod plans;
+mod pool_hours;
 mod prices;
 mod questions;
 mod scene;

@@ -65,7 +65,11 @@ fn questions(key: &str, signature: &str) -> Vec<Question> {
         by("transfers_by_signature", signed("transfers")),
         newest("transfers", "transfers_newest", "transfers_by_time"),
         by("transactions_by_signature", signed("transactions")),
-        newest("transactions", "transactions_newest", "transactions_by_time"),
+        newest(
+            "transactions",
+            "transactions_newest",
+            "transactions_by_time",
+        ),
     ]
 }
 

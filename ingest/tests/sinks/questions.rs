@@ -6,8 +6,8 @@ use std::str::FromStr as _;
 use perijove_ingest::config;
 use perijove_ingest::project::{Pair, Side, Trade, USDC};
 use perijove_ingest::sink::database::RowBatch;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::AssertSqlSafe;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
 use crate::scene::{filled, on_postgres, on_sqlite, open, server};
 
