@@ -2,16 +2,18 @@
 //!
 //! **Order.** A free place goes to the highest class that waits; every [`AGED_TURN`]th goes to a call
 //! that is [aged](Waiter::aged_at), of the class that has not had a place for longest. So no class
-//! starves, however many calls of others there are, and however short they wait. Within a class consumers take turns, so that one with many calls does not delay one with few. A
-//! plan with more weight gives more turns in a row.
+//! starves, however many calls of others there are, and however short they wait. Within a class
+//! consumers take turns, so that one with many calls does not delay one with few. A plan with more
+//! weight gives more turns in a row.
 //!
 //! **Shares.** The lower classes together leave some places free for those above, see
 //! [`most_used`]. Heavy calls, which hold a place for seconds, get at most half of all places,
 //! whatever their class.
 //!
 //! **Limit.** The queue is bounded. If it is full, a new call replaces the latest one of a lower
-//! class, which is refused; if there is none, the new call is refused. A few calls of each class
-//! wait all the same, see [`kept_waiting`].
+//! class, which is refused; if there is none, that of a consumer of its own class that has more calls
+//! there by its weight, so that nobody fills a class; or else the new call is refused. A few calls of
+//! each class wait all the same, see [`kept_waiting`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +28,8 @@ use permit_request::CLASSES;
 pub use permit_request::{PermitClaim, PermitRequest};
 use queue::{PriorityQueue, Waiter};
 
+#[cfg(test)]
+mod fairness_tests;
 mod permit_request;
 mod queue;
 #[cfg(test)]
@@ -186,7 +190,7 @@ impl Gate {
             let mut state = self.state.lock();
             let most_waiting = self.most_waiting.load(Ordering::Relaxed);
             let kept = kept_waiting(most_waiting);
-            if !state.queue.make_room(ask.priority, most_waiting, kept) {
+            if !state.queue.make_room(ask, most_waiting, kept) {
                 return None;
             }
             let number = state.queue.push(Waiter {

@@ -1,5 +1,6 @@
 //! The calls that wait for a place, in the order in which they get one.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::oneshot;
@@ -124,14 +125,15 @@ impl<P> PriorityQueue<P> {
         Some(waiter)
     }
 
-    /// Whether one more call of this class may wait: if too many do already, the latest call of the
-    /// lowest class below is refused, of the consumer with most calls. `kept` calls of each class may
-    /// wait however many there are of higher ones, and are not refused for them.
-    pub(super) fn make_room(&mut self, priority: Priority, most: usize, kept: usize) -> bool {
+    /// Whether one more call may wait. If too many do already, the latest call of a class below is
+    /// refused for it, of the consumer with most calls there; or else, of its own class, that of a
+    /// consumer with more calls by its weight. `kept` calls of each class may wait however many there
+    /// are of higher ones, and are not refused for them.
+    pub(super) fn make_room(&mut self, ask: PermitRequest, most: usize, kept: usize) -> bool {
         if self.waiting < most {
             return true;
         }
-        let class = priority as usize;
+        let class = ask.priority as usize;
         let mut waiting = self.by_class();
         if waiting.get(class).is_some_and(|own| *own < kept) {
             return true;
@@ -142,16 +144,31 @@ impl<P> PriorityQueue<P> {
         if waiting.iter().sum::<usize>() < most {
             return true;
         }
-        let Some(lowest) = waiting.iter().take(class).position(|lower| *lower > 0) else {
-            return false;
+        let lowest = waiting.iter().take(class).position(|lower| *lower > 0);
+        let refused = match lowest {
+            Some(lower) => {
+                let lines = self.lines.get_mut(lower).into_iter().flatten();
+                lines.into_iter().find_map(ClassQueue::<P>::pop_latest)
+            }
+            None => self.pop_above_share(ask),
         };
-        let lines = self.lines.get_mut(lowest).into_iter().flatten();
-        let Some(waiter) = lines.into_iter().find_map(ClassQueue::<P>::pop_latest) else {
-            return false;
-        };
-        self.waiting -= 1;
-        drop(waiter);
-        true
+        self.waiting -= usize::from(refused.is_some());
+        refused.is_some()
+    }
+
+    /// Removes the latest call of the consumer of this class that has most, if those are more by its
+    /// weight than the asking one would have: so that nobody can fill a class.
+    fn pop_above_share(&mut self, ask: PermitRequest) -> Option<Waiter<P>> {
+        let lines = self.lines.get_mut(ask.priority as usize)?;
+        let own: usize = lines.iter().map(|line| line.length_of(ask.consumer)).sum();
+        let greediest = lines.iter_mut().filter_map(|line| {
+            let (consumer, length, weight) = line.greediest()?;
+            Some((line, consumer, length, weight))
+        });
+        let (line, consumer, length, weight) =
+            greediest.max_by(|one, other| by_weight((one.2, one.3), (other.2, other.3)))?;
+        let less = by_weight((own + 1, ask.weight), (length, weight)).is_lt();
+        less.then(|| line.pop_latest_of(consumer))?
     }
 
     /// Removes a call that no longer waits, if it is there.
@@ -219,9 +236,25 @@ impl<P> ClassQueue<P> {
         Some(waiter)
     }
 
+    fn length_of(&self, consumer: u64) -> usize {
+        self.waiters.get(&consumer).map_or(0, VecDeque::len)
+    }
+
+    /// The consumer with most calls by its weight, how many those are, and its weight.
+    fn greediest(&self) -> Option<(u64, usize, u32)> {
+        let all = self.waiters.iter().filter_map(|(consumer, own)| {
+            let (_, waiter) = own.front()?;
+            Some((*consumer, own.len(), waiter.ask.weight))
+        });
+        all.max_by(|one, other| by_weight((one.1, one.2), (other.1, other.2)))
+    }
+
     fn pop_latest(&mut self) -> Option<Waiter<P>> {
-        let own = self.waiters.iter().max_by_key(|(_, own)| own.len());
-        let consumer = *own?.0;
+        let (consumer, ..) = self.greediest()?;
+        self.pop_latest_of(consumer)
+    }
+
+    fn pop_latest_of(&mut self, consumer: u64) -> Option<Waiter<P>> {
         let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_back()?;
         self.tidy(consumer);
         Some(waiter)
@@ -249,4 +282,10 @@ impl<P> ClassQueue<P> {
             self.turns.retain(|other| *other != consumer);
         }
     }
+}
+
+/// Compares calls by the weight of their consumers.
+fn by_weight((one, weight): (usize, u32), (other, other_weight): (usize, u32)) -> Ordering {
+    let product = |calls: usize, weight: u32| calls.saturating_mul(weight.max(1) as usize);
+    product(one, other_weight).cmp(&product(other, weight))
 }
