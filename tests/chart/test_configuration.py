@@ -88,7 +88,8 @@ class Configuration(unittest.TestCase):
     def test_every_key_that_needs_a_restart_is_in_the_checksum(self):
         documented = re.findall(r"^\| `([\w.\[\]*]+)` \|.*\| restart \|", (ROOT / "docs/configuration.md").read_text(), re.M)
         self.assertGreater(len(documented), 8)
-        base = rendered.objects()
+        optimizer = ("routeOptimizer.enabled=true", 'global.jupiterApiUrl="https://api.jup.ag"')
+        base = rendered.objects(settings=optimizer)
         for key in documented:
             config = {}
             keys = key.replace("[]", "").split(".")
@@ -100,21 +101,23 @@ class Configuration(unittest.TestCase):
                 # The kubelet shows no certificate, so the chart refuses an admin port that requires one.
                 config["admin"]["tls"] = config["admin"]["tls"] if isinstance(config["admin"]["tls"], dict) else {}
                 config["admin"]["tls"] = {"certificate": "a", "key": "a", **config["admin"]["tls"], "client_auth": "optional"}
-            settings = (f"apiGateway.config={yaml.safe_dump(config, default_flow_style=True).strip()}",)
-            changed = rendered.objects(settings=(self.as_json(settings[0]),))
+            changed = rendered.objects(settings=(*optimizer, f"apiGateway.config={json.dumps(config)}"))
             self.assertNotEqual(self.checksum(base), self.checksum(changed), key)
-        for key in ("retry", "breaker", "upstreams"):
-            changed = rendered.objects(settings=(f'apiGateway.config.{key}={{"x":1}}',))
-            self.assertEqual(self.checksum(base), self.checksum(changed), key)
+            self.assertNotEqual(self.checksum(base, "route-optimizer"), self.checksum(changed, "route-optimizer"), key)
+            if key.startswith("admin.tls"):
+                continue
+            changed = rendered.objects(settings=(*optimizer, f"routeOptimizer.config={json.dumps(config)}"))
+            self.assertEqual(self.checksum(base), self.checksum(changed), f"{key} of the optimizer is not the gateway's")
+            self.assertNotEqual(self.checksum(base, "route-optimizer"), self.checksum(changed, "route-optimizer"), key)
+        for part in ("apiGateway", "routeOptimizer"):
+            for key in ("retry", "breaker", "upstreams"):
+                changed = rendered.objects(settings=(*optimizer, f'{part}.config.{key}={{"x":1}}'))
+                for component in ("api-gateway", "route-optimizer"):
+                    self.assertEqual(self.checksum(base, component), self.checksum(changed, component), f"{part}: {key}")
 
     @staticmethod
-    def as_json(setting):
-        name, text = setting.split("=", 1)
-        return f"{name}={json.dumps(yaml.safe_load(text))}"
-
-    @staticmethod
-    def checksum(objects):
-        deployment = rendered.named(objects, "Deployment", "rel-perijove-api-gateway")
+    def checksum(objects, component="api-gateway"):
+        deployment = rendered.named(objects, "Deployment", f"rel-perijove-{component}")
         return deployment["spec"]["template"]["metadata"]["annotations"]["checksum/restart"]
 
     def test_a_pod_ends_later_than_its_longest_request(self):

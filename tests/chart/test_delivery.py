@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -249,6 +250,7 @@ class Scripts(unittest.TestCase):
             ("deploy_blue_green.sh", ["--tag", "1", "--component", "redis"], "redis is neither gateway nor ingest"),
             ("verify_setup.sh", ["--gateway"], "--gateway needs a value"),
             ("verify_setup.sh", ["--kafka"], "--kafka needs --ingest"),
+            ("verify_setup.sh", ["--yellowstone"], "--yellowstone needs a value"),
             ("quick_verify.sh", ["--rpc"], "--rpc is not known"),
             ("quick_verify.sh", ["--key"], "--key needs a value"),
             ("monitor_deployment.sh", ["--ca"], "--ca needs a value"),
@@ -361,6 +363,16 @@ class Scripts(unittest.TestCase):
             done = run(*script, ROOT / "conf/invalid/unknown-key.yaml", cwd=folder)
             self.assertEqual(done.returncode, 1)
             self.assertIn("FAIL", done.stderr)
+            asks = [*script, ROOT / "conf/examples/minimal.yaml", "--yellowstone"]
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                url = f"http://127.0.0.1:{server.getsockname()[1]}"
+                done = run(*asks, url, cwd=folder)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn(f"ok    Yellowstone at {url}", done.stdout)
+            for wrong, says in ((url, "cannot be reached"), ("nonsense", "is not http(s)://HOST:PORT")):
+                done = run(*asks, wrong, cwd=folder)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(says, done.stderr)
 
 
 def first(addresses):

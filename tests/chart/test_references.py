@@ -196,7 +196,7 @@ class References(unittest.TestCase):
                         for path in rule["http"]["paths"]:
                             self.service_port(kept, path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"])
                 elif o["kind"] == "HTTPRoute":
-                    for backend in o["spec"]["rules"][0]["backendRefs"]:
+                    for backend in [one for rule in o["spec"]["rules"] for one in rule["backendRefs"]]:
                         ports = [p["port"] for p in kept["Service", backend["name"]]["spec"]["ports"]]
                         self.assertIn(backend["port"], ports)
                 elif o["kind"] == "ServiceMonitor":
@@ -217,6 +217,17 @@ class References(unittest.TestCase):
                         self.assertEqual(term["matchLabelKeys"], ["pod-template-hash"], "a rollout would need a further node")
                     else:
                         self.assertTrue(apart)
+
+    def test_a_key_that_only_newer_kubernetes_knows_is_not_rendered_for_older_ones(self):
+        files = tuple(CHART / f"values-{name}.yaml" for name in ("prod", "mainnet"))
+        for kube, known in (("1.29", False), ("1.30.14", False), ("1.31", True), ("1.31.2-gke.100", True), ("1.37", True)):
+            for o in rendered.objects(*files, kube=kube):
+                if o["kind"] != "Deployment":
+                    continue
+                (term,) = o["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+                with self.subTest(f"{kube}: {o['metadata']['name']}"):
+                    self.assertEqual("matchLabelKeys" in term, known)
+                    self.assertTrue(term["labelSelector"]["matchLabels"])
 
     def service_port(self, kept, service, port):
         self.assertIn(port, [p["name"] for p in kept["Service", service]["spec"]["ports"]])

@@ -83,6 +83,7 @@ class Values(unittest.TestCase):
             "apiGateway.replicas=3", "globl={}", 'apiGateway.image.digest="sha256:abc"', "valkey.maxmem=1",
             'apiGateway.antiAffinity="maybe"', 'global.environment="mainnet"', "ingest.kafka.user=1",
             'redis.url="redis://:secret@host"', 'restore.from="yesterday"', "apiGateway.replicaCount=-1",
+            'jupiterApi.env={"YELLOWSTONE_ENDPOINT":"nonsense"}', 'jupiterApi.env={"YELLOWSTONE_ENDPOINT":"grpc://h:1"}',
             'priceOracle.mints=["not a mint"]', 'monitoring.alerts.rules=[{"name":"x"}]',
             'tracing.endpoint="collector:4318"', "tracing.ratio=2", 'tracing.headers={"X Key":"k"}', 'tracing.headers={"x-key":1}',
         ):

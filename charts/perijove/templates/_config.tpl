@@ -91,6 +91,20 @@
 {{- toYaml (mergeOverwrite $config $every (deepCopy .Values.routeOptimizer.config)) }}
 {{- end }}
 
+{{/* Whether there may be more than one gateway that spends the budgets of the same upstreams. Empty for no. */}}
+{{- define "perijove.gateway.several" -}}
+{{- $gateway := .Values.apiGateway }}
+{{- $most := $gateway.replicaCount }}
+{{- if include "perijove.scaled" $gateway }}{{ $most = $gateway.autoscaling.maxReplicas }}{{ end }}
+{{- if or (kindIs "invalid" $most) (gt (int $most) 1) $gateway.blueGreen.enabled .Values.routeOptimizer.enabled }}true{{ end }}
+{{- end }}
+
+{{/* Whether their budgets are shared, as far as the chart decides. Empty for no. */}}
+{{- define "perijove.sharesBudgets" -}}
+{{- $own := fromJson (include "perijove.at" (dict "config" .Values.apiGateway.config "path" (list "cache" "redis") "kind" "map")) }}
+{{- if and .Values.apiGateway.shareBudgets (include "perijove.gateway.several" .) (or (include "perijove.hasRedis" .) $own) }}true{{ end }}
+{{- end }}
+
 {{- define "perijove.gateway.made" -}}
 {{- $gateway := .Values.apiGateway }}
 listen:
@@ -145,6 +159,9 @@ cache:
   {{- if include "perijove.hasRedis" . }}
   redis: {url: "${REDIS_URL}"}
   {{- end }}
+{{- if include "perijove.sharesBudgets" . }}
+budgets: {shared: true}
+{{- end }}
 {{- if .Values.priceOracle.enabled }}
 price:
   enabled: true
@@ -215,9 +232,9 @@ What a configuration has at a path of keys, as JSON; null where it has something
 {{- if kindIs .kind $at }}{{ toJson $at }}{{ else }}null{{ end }}
 {{- end }}
 
-{{/* What only a restart applies, of the gateway's configuration: a change here has to start pods anew. */}}
+{{/* What only a restart applies, of a gateway's configuration, given as text: a change here has to start pods anew. */}}
 {{- define "perijove.gateway.restartKeys" -}}
-{{- $config := fromYaml (include "perijove.gateway.config" .) }}
+{{- $config := fromYaml . }}
 {{- $map := dict "config" $config "kind" "map" }}
 {{- $selection := fromJson (include "perijove.at" (merge (dict "path" (list "selection")) $map)) }}
 {{- $log := fromJson (include "perijove.at" (merge (dict "path" (list "log")) $map)) }}

@@ -50,8 +50,11 @@ affinity:
     {{- if eq $values.antiAffinity "hard" }}
     requiredDuringSchedulingIgnoredDuringExecution:
       - topologyKey: kubernetes.io/hostname
+        {{- /* Older ones drop the field, whose feature gate is off there. */}}
+        {{- if semverCompare ">=1.31.0-0" .root.Capabilities.KubeVersion.Version }}
         # Apart from those of its own revision: else a rollout would wait for a free node.
         matchLabelKeys: [pod-template-hash]
+        {{- end }}
         labelSelector:
           matchLabels:
             {{- include "perijove.selector" . | nindent 12 }}
