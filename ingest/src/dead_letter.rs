@@ -2,7 +2,7 @@
 //! stopping the stream. The sinks decide where it is kept.
 
 use crate::decode::DecodeError;
-use crate::project::Poisoned;
+use crate::project::{OutOfBounds, Poisoned, ProjectError};
 use crate::record::Record;
 
 /// The letter. The same record and transaction give the same letter in every delivery.
@@ -19,6 +19,19 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// The class of a record that made the program panic.
+    pub const PANIC: &'static str = "panic";
+
+    /// The class of a record whose rows the database refuses.
+    pub const REFUSED: &'static str = "refused";
+
+    /// Every class that there is.
+    pub fn classes() -> impl Iterator<Item = &'static str> {
+        let decoding = DecodeError::LABELS.iter().chain(OutOfBounds::LABELS);
+        let reading = decoding.chain(ProjectError::LABELS).copied();
+        reading.chain([Self::PANIC, Self::REFUSED])
+    }
+
     /// A record whose payload is not a message.
     pub fn of_record(record: Record, error: &DecodeError) -> Self {
         Self {

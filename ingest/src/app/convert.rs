@@ -64,7 +64,7 @@ impl Converter {
         // Whatever goes wrong here is caused by the message.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.convert(record)));
         let outcome = outcome.unwrap_or_else(|_panic| {
-            Outcome::DeadLetter(letter(record, "panic", "the converter panicked"))
+            Outcome::DeadLetter(letter(record, DeadLetter::PANIC, "the converter panicked"))
         });
         match outcome {
             Outcome::DeadLetter(letter) => batch.dead_letters.push(letter),

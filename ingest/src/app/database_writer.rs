@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use crate::app::convert::{Converter, letter};
 use crate::app::metrics::Metrics;
 use crate::app::shared_breaker::SharedBreaker;
+use crate::dead_letter::DeadLetter;
 use crate::position::RecordMark;
 use crate::record::Record;
 use crate::sink::database::{CommitOutcome, Committed, Database, DatabaseError, Lane, RowBatch};
@@ -160,7 +161,7 @@ impl DatabaseWriter {
             let batch = RowBatch {
                 next_offset: batch.next_offset,
                 last: batch.last,
-                dead_letters: vec![letter(record, "refused", &error)],
+                dead_letters: vec![letter(record, DeadLetter::REFUSED, &error)],
                 ..RowBatch::default()
             };
             match self.commit(lane, &batch).await? {

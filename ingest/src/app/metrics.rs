@@ -7,45 +7,15 @@ use prometheus::{
     Registry,
 };
 
+use crate::dead_letter::DeadLetter;
 use crate::oracle::IgnoredTrades;
 use crate::project::{Projected, Skip};
-use crate::sink::database::Committed;
+use crate::sink::database::{Committed, DatabaseError};
+use crate::sink::market::MarketError;
 
 /// Seconds, from a millisecond to a minute.
 const SECONDS: [f64; 15] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
-
-/// Every class of dead letters.
-const LETTERS: [&str; 13] = [
-    "empty",
-    "too_large",
-    "too_many",
-    "protobuf",
-    "json",
-    "no_slot",
-    "slot",
-    "time",
-    "key_length",
-    "missing",
-    "decimals",
-    "panic",
-    "refused",
-];
-
-/// Every kind of failure of a sink.
-const FAILURES: [&str; 11] = [
-    "database_timeout",
-    "database_fenced",
-    "database_refused",
-    "database_unavailable",
-    "database_migration",
-    "database_address",
-    "database_foreign",
-    "redis_redis",
-    "redis_timeout",
-    "redis_store",
-    "prices",
 ];
 
 #[derive(Clone, Debug)]
@@ -130,12 +100,12 @@ impl Metrics {
         for topic in topics {
             self.processed.with_label_values(&[topic]);
         }
-        for class in LETTERS {
+        for class in DeadLetter::classes() {
             self.dead_letters.with_label_values(&[class]);
             self.errors.with_label_values(&[class]);
         }
-        for kind in FAILURES {
-            self.errors.with_label_values(&[kind]);
+        for kind in failures() {
+            self.errors.with_label_values(&[&kind]);
         }
         for outcome in ["new", "known"] {
             self.rows.with_label_values(&[outcome]);
@@ -195,6 +165,16 @@ impl Metrics {
             self.errors.with_label_values(&[class]).inc();
         }
     }
+}
+
+/// Every kind of failure of a sink.
+fn failures() -> impl Iterator<Item = String> {
+    let database = DatabaseError::LABELS.iter().chain(&["timeout"]);
+    let redis = MarketError::LABELS.iter();
+    let kinds = database.map(|label| format!("database_{label}"));
+    kinds
+        .chain(redis.map(|label| format!("redis_{label}")))
+        .chain(["prices".to_owned()])
 }
 
 /// Makes families and registers them.

@@ -142,9 +142,6 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         registry: services.registry.clone(),
     };
     housekeeping::listen(config, state, &services.supervisor).await?;
-    let Some(database) = database(config, services.stopping.clone()).await? else {
-        return Ok(());
-    };
     let mut kafka = kafka_of(config)?.clone();
     let topics: Vec<String> = config
         .streams
@@ -152,6 +149,9 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         .map(|stream| stream.topic.clone())
         .collect();
     let metrics = SourceMetrics::register(&services.registry, &kafka.group.id, &topics)?;
+    let Some(database) = database(config, services.stopping.clone()).await? else {
+        return Ok(());
+    };
     housekeeping::start(config, &database, &services.metrics, &services.supervisor);
     let context = pipeline_context(config, &services, kafka.group.id.clone(), database);
     context.begin_where_it_was().await;

@@ -1,7 +1,10 @@
 //! Why a payload is not a valid message.
 
+use strum::{IntoStaticStr, VariantNames};
+
 /// What is wrong with a payload. The text never shows the payload itself.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum DecodeError {
     /// No payload, or one of no bytes.
     #[error("the record has no payload")]
@@ -24,15 +27,11 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// Every label that there is.
+    pub const LABELS: &'static [&'static str] = Self::VARIANTS;
+
     /// The label in metrics and in the dead-letter store.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooLarge { .. } => "too_large",
-            Self::TooMany { .. } => "too_many",
-            Self::Protobuf(_) => "protobuf",
-            Self::Json(_) => "json",
-            Self::NoSlot => "no_slot",
-        }
+    pub fn label(&self) -> &'static str {
+        self.into()
     }
 }

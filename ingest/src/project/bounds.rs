@@ -2,6 +2,7 @@
 //! in.
 
 use perijove_core::Slot;
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::record::UnixMillis;
 
@@ -30,7 +31,8 @@ const KEPT: usize = 64;
 const ENOUGH: usize = 8;
 
 /// Why a message is implausible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum OutOfBounds {
     #[error("slot {slot} is beyond {most}, the latest that the stream and the clock allow")]
     Slot { slot: u64, most: u64 },
@@ -39,12 +41,12 @@ pub enum OutOfBounds {
 }
 
 impl OutOfBounds {
+    /// Every label that there is.
+    pub const LABELS: &'static [&'static str] = Self::VARIANTS;
+
     /// The class of its dead letters.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Slot { .. } => "slot",
-            Self::Time { .. } => "time",
-        }
+    pub fn label(&self) -> &'static str {
+        self.into()
     }
 }
 

@@ -1,9 +1,11 @@
 //! What does not become a row: by rule, or because it is invalid.
 
 use perijove_core::AddressError;
+use strum::{IntoStaticStr, VariantArray, VariantNames};
 
 /// Why something was skipped deliberately. These are facts of the chain, not errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Skip {
     /// The transaction failed, so nothing of it happened.
     Failed,
@@ -17,16 +19,11 @@ pub enum Skip {
 
 impl Skip {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Failed, Self::Duplicate, Self::NoAmount, Self::NoMint];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The label in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Duplicate => "duplicate",
-            Self::NoAmount => "no_amount",
-            Self::NoMint => "no_mint",
-        }
+    pub fn label(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -37,7 +34,7 @@ pub struct Skipped([u64; Skip::ALL.len()]);
 impl Skipped {
     /// Every reason with its count.
     pub fn iter(&self) -> impl Iterator<Item = (Skip, u64)> {
-        Skip::ALL.into_iter().zip(self.0)
+        Skip::ALL.iter().copied().zip(self.0)
     }
 
     /// The count of one reason.
@@ -63,10 +60,12 @@ pub struct Poisoned {
 }
 
 /// What is invalid about a transaction. The text shows no content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum ProjectError {
     /// Bytes of another number than keys or signatures have.
     #[error("{field}: {error}")]
+    #[strum(serialize = "key_length")]
     Length {
         field: &'static str,
         error: AddressError,
@@ -80,16 +79,15 @@ pub enum ProjectError {
 }
 
 impl ProjectError {
+    /// Every label that there is.
+    pub const LABELS: &'static [&'static str] = Self::VARIANTS;
+
     pub(super) const fn length(field: &'static str, error: AddressError) -> Self {
         Self::Length { field, error }
     }
 
     /// The label in metrics and in the dead-letter store.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Length { .. } => "key_length",
-            Self::Missing(_) => "missing",
-            Self::Decimals(_) => "decimals",
-        }
+    pub fn label(&self) -> &'static str {
+        self.into()
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use strum::{IntoStaticStr, VariantNames};
 
 /// An error with its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +14,8 @@ pub struct SourceError {
 }
 
 /// What has to be fixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum SourceErrorKind {
     /// Settings that Kafka's client refuses, including files it cannot read.
     Settings,
@@ -51,46 +53,12 @@ pub enum SourceErrorKind {
 }
 
 impl SourceErrorKind {
-    /// Every kind.
-    pub const ALL: [Self; 16] = [
-        Self::Settings,
-        Self::Name,
-        Self::Unreachable,
-        Self::Timeout,
-        Self::Election,
-        Self::Tls,
-        Self::Certificate,
-        Self::Handshake,
-        Self::Login,
-        Self::Mechanism,
-        Self::NoLogin,
-        Self::Forbidden,
-        Self::Topic,
-        Self::OutOfRange,
-        Self::Group,
-        Self::Other,
-    ];
+    /// Every label that there is.
+    pub const LABELS: &'static [&'static str] = Self::VARIANTS;
 
     /// The label in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Settings => "settings",
-            Self::Name => "name",
-            Self::Unreachable => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Election => "election",
-            Self::Tls => "tls",
-            Self::Certificate => "certificate",
-            Self::Handshake => "handshake",
-            Self::Login => "login",
-            Self::Mechanism => "mechanism",
-            Self::NoLogin => "no_login",
-            Self::Forbidden => "forbidden",
-            Self::Topic => "topic",
-            Self::OutOfRange => "out_of_range",
-            Self::Group => "group",
-            Self::Other => "other",
-        }
+    pub fn label(self) -> &'static str {
+        self.into()
     }
 
     /// Whether waiting is pointless: nothing changes unless somebody changes it.

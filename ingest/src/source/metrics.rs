@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::record::Partition;
 use crate::source::fault::SourceErrorKind;
@@ -25,7 +26,8 @@ pub struct SourceMetrics {
 }
 
 /// What a rebalance did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum Rebalance {
     Assign,
     Revoke,
@@ -110,10 +112,10 @@ impl SourceMetrics {
             self.gaps.with_label_values(&[topic]);
             self.gap_records.with_label_values(&[topic]);
         }
-        for kind in SourceErrorKind::ALL {
-            self.faults.with_label_values(&[kind.label()]);
+        for kind in SourceErrorKind::LABELS {
+            self.faults.with_label_values(&[kind]);
         }
-        for kind in ["assign", "revoke", "lose"] {
+        for kind in Rebalance::VARIANTS {
             self.rebalances.with_label_values(&[kind]);
         }
     }
@@ -146,11 +148,7 @@ impl SourceMetrics {
     }
 
     pub(super) fn rebalance(&self, kind: Rebalance) {
-        let kind = match kind {
-            Rebalance::Assign => "assign",
-            Rebalance::Revoke => "revoke",
-            Rebalance::Lose => "lose",
-        };
+        let kind: &str = kind.into();
         self.rebalances.with_label_values(&[kind]).inc();
     }
 

@@ -12,6 +12,7 @@
     reason = "tests fail by panicking, say what they did, and count little"
 )]
 
+mod beginning;
 mod commands;
 mod console;
 mod crash;

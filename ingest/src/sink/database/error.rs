@@ -2,9 +2,11 @@
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
+use strum::{IntoStaticStr, VariantNames};
 
 /// What went wrong. The text names no password: addresses are not part of it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum DatabaseError {
     /// Another process owns this lane now.
     #[error("another process writes this partition now")]
@@ -70,6 +72,9 @@ fn migration(error: &MigrateError) -> String {
 const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 
 impl DatabaseError {
+    /// Every label that there is.
+    pub const LABELS: &'static [&'static str] = Self::VARIANTS;
+
     /// Whether waiting may help: the server is unavailable, or starting.
     pub fn is_passing(&self) -> bool {
         if let Self::Opening { cause, .. } = self {
@@ -139,16 +144,7 @@ impl DatabaseError {
 
     /// The label in metrics.
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::Opening { cause, .. } => cause.label(),
-            Self::Fenced => "fenced",
-            Self::Refused(_) => "refused",
-            Self::Unavailable(_) => "unavailable",
-            Self::Migration(_) => "migration",
-            Self::Address(_) => "address",
-            Self::NoFile(_) => "no_file",
-            Self::Foreign(_) => "foreign",
-        }
+        self.into()
     }
 }
 

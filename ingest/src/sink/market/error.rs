@@ -1,9 +1,12 @@
 //! Errors of writing to Redis.
 
+use strum::{IntoStaticStr, VariantNames};
+
 use crate::sink::database::DatabaseError;
 
 /// What went wrong.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum MarketError {
     /// Redis is unavailable, busy or full.
     #[error("Redis error: {0}")]
@@ -17,12 +20,11 @@ pub enum MarketError {
 }
 
 impl MarketError {
+    /// Every label that there is.
+    pub const LABELS: &'static [&'static str] = Self::VARIANTS;
+
     /// The label in metrics.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Redis(_) => "redis",
-            Self::Timeout => "timeout",
-            Self::Store(_) => "store",
-        }
+    pub fn label(&self) -> &'static str {
+        self.into()
     }
 }
