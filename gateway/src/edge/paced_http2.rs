@@ -29,8 +29,9 @@ const USUAL_HEADERS: usize = 10;
 /// on without it after a second; others would wait for ever.
 const EXPECTATION: Duration = Duration::from_secs(2);
 
-/// Answers up to this size are not counted while they wait: a connection cannot hold many.
-const UNCOUNTED: usize = 4096;
+/// Answers up to this size are not counted while they wait: those of all the streams of a connection take
+/// no more than the connection itself.
+const UNCOUNTED: usize = 256;
 
 /// What a field takes besides its bytes, as HTTP/2 counts it (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;

@@ -95,6 +95,22 @@ async fn a_connection_with_too_much_unsent_gets_no_further_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_answers_that_nobody_reads_count_too() {
+    for way in [Way::Http2, Way::TlsHttp2] {
+        let stage = Stage::with(|config| config).await;
+        let mut line = stage.begin(way, 0).await;
+        let body = call("sandboxPad", &json!([{ "bytes": 2_000 }]));
+        for _ in 0..80 {
+            line.ask(&body).await;
+        }
+        let all = 80.0 * 2_000.0;
+        stage.until(UNSENT, &[], |bytes| bytes >= all).await;
+        drop(line);
+        stage.until_free().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_too_much_is_unsent_the_slowest_connections_are_cut() {
     for way in ALL {
         let stage = Stage::with(|config| {
