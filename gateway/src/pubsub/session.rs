@@ -5,6 +5,7 @@ mod client;
 mod departure;
 mod ending;
 mod entry_terms;
+mod farewell;
 mod message_handler;
 mod message_reply;
 mod mixed_batch;
@@ -18,17 +19,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 pub use self::client::{SocketClient, SocketObserver};
 use self::departure::Departure;
 pub use self::ending::EndedSocket;
 use self::ending::{end, within};
+use self::farewell::farewell;
 use self::message_handler::MessageHandler;
 use self::message_reply::MessageReply;
 use self::outbound::FrameWriter;
@@ -46,14 +48,14 @@ mod farewell_tests;
 mod hostile_frames;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unread_tests;
 
 /// Read from and written to a socket at once.
 const BUFFER: usize = 4096;
 /// Messages that are written before others have a turn, and how long that may take.
 const WRITES: usize = 64;
 const WRITING: Duration = Duration::from_secs(1);
-/// Time limit for closing a socket.
-const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A socket whose handshake is over.
 pub struct SubscriberSession<S> {
@@ -140,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         let end = self.converse().await;
         self.speaker.leave();
         self.hub.metrics.closed(end);
-        self.close(end).await;
+        farewell(&mut self.socket, end).await;
         EndedSocket {
             end,
             messages: self.messages,
@@ -259,8 +261,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             Some(Ok(Message::Text(text))) => text.into(),
             // A node accepts these too.
             Some(Ok(Message::Binary(bytes))) => bytes,
-            // Tungstenite answers pings.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
+            Some(Ok(Message::Ping(_))) => {
+                // Tungstenite has the answer ready. It is written before anything more is read, or
+                // answers would pile up for a client that reads none.
+                self.outbox.has_more();
+                return Ok(());
+            }
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => return Ok(()),
             Some(Ok(Message::Close(_))) | None => return Err(SocketEnd::Client),
             Some(Err(error)) => return Err(end(&error)),
         };
@@ -322,28 +329,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             return Err(SocketEnd::Slow);
         }
         Ok(())
-    }
-
-    /// Sends the close frame, and reads until the client has received it.
-    async fn close(&mut self, end: SocketEnd) {
-        let farewell = async {
-            let Some((code, reason)) = end.code() else {
-                // Tungstenite has the reply to the client's close frame ready.
-                self.socket.flush().await.ok()?;
-                while let Some(Ok(_unheard)) = self.socket.next().await {}
-                return Some(());
-            };
-            let reason = Utf8Bytes::from_static(reason);
-            let frame = CloseFrame { code, reason };
-            self.socket.close(Some(frame)).await.ok()?;
-            // It ends in this direction at once: as long as a client waits for that, web3.js 1.x
-            // repeats what fails without a pause, and hears of nothing any more. In the other
-            // direction it does not, or what the client sends meanwhile would fail, too.
-            let stream = self.socket.get_mut().get_mut();
-            stream.shutdown().await.ok()?;
-            tokio::io::copy(stream, &mut tokio::io::sink()).await.ok()?;
-            Some(())
-        };
-        drop(timeout(FAREWELL, farewell).await);
     }
 }

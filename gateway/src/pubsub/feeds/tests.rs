@@ -23,6 +23,7 @@ use crate::solana::FaultKind;
 use crate::upstream::testing::settings;
 
 mod misdirected;
+mod unread;
 
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
 

@@ -217,7 +217,7 @@ async fn when_the_gateway_stops_clients_are_closed_one_after_the_other() {
     });
     let mut times = futures::future::join_all(closings).await;
     times.sort_unstable();
-    assert!(times[49] <= over + FAREWELL, "{times:?}");
+    assert!(times[49] <= over + farewell::FAREWELL, "{times:?}");
     let early = times.iter().filter(|time| **time < over / 2).count();
     assert!((5..45).contains(&early), "{times:?}");
     times.dedup();

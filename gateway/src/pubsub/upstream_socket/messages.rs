@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use perijove_core::Slot;
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 
 use super::dial_error::DialError;
 use crate::jsonrpc::RpcError;
@@ -48,6 +49,18 @@ pub(in crate::pubsub) enum CloseReason {
 }
 
 impl CloseReason {
+    /// `sent` says whether the upstream has accepted, in time, what was sent to it.
+    ///
+    /// # Errors
+    /// It has not.
+    pub(super) fn unless_accepted<E>(sent: Result<Result<(), E>, Elapsed>) -> Result<(), Self> {
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_gone)) => Err(Self::Upstream { code: None }),
+            Err(_elapsed) => Err(Self::Silent),
+        }
+    }
+
     /// The word in metrics and logs.
     pub(in crate::pubsub) fn label(&self) -> &'static str {
         match self {

@@ -73,7 +73,14 @@ impl OpenSocket {
             let may_order = !self.queue.is_empty();
             let step = tokio::select! {
                 biased;
-                message = self.socket.next() => self.hear(message),
+                message = self.socket.next() => {
+                    let is_ping = matches!(message, Some(Ok(Message::Ping(_))));
+                    match self.hear(message) {
+                        // Tungstenite has the answer ready.
+                        Ok(()) if is_ping => self.flush().await,
+                        heard => heard,
+                    }
+                }
                 order = self.terms.orders.recv() => match order {
                     Some(order) => {
                         self.queue.add(order);
@@ -103,11 +110,14 @@ impl OpenSocket {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), CloseReason> {
-        match timeout(self.terms.limits.silence, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_gone)) => Err(CloseReason::Upstream { code: None }),
-            Err(_elapsed) => Err(CloseReason::Silent),
-        }
+        let sending = self.socket.send(message);
+        CloseReason::unless_accepted(timeout(self.terms.limits.silence, sending).await)
+    }
+
+    /// Nothing more is read before what waits is accepted: answers to pings would pile up.
+    async fn flush(&mut self) -> Result<(), CloseReason> {
+        let flushing = self.socket.flush();
+        CloseReason::unless_accepted(timeout(self.terms.limits.silence, flushing).await)
     }
 
     /// Carries out the next order.
