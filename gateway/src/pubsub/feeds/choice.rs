@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::feed_status::FeedStatus;
 use super::move_cause::MoveCause;
-use super::sockets::Feeds;
+use super::sockets::{Feeds, KnownSocket};
 use crate::config::Tier;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::topic::Topic;
@@ -111,7 +111,7 @@ impl Feeds {
             _ => true,
         };
         let mut resting = false;
-        let mut best: Option<(FeedRank, usize, FeedChoice)> = None;
+        let mut best: Option<((bool, FeedRank, usize), FeedChoice)> = None;
         for upstream in snapshot.pool.upstreams() {
             if !allows(upstream, topic.kind()) || refused(upstream) {
                 continue;
@@ -128,20 +128,23 @@ impl Feeds {
             if standing.is_some_and(|standing| !standing.has(topic.kind(), now)) {
                 continue;
             }
-            let Some((load, choice)) = self.room(upstream, standing, now) else {
+            let Some(FeedRoom {
+                load,
+                is_unfit,
+                choice,
+            }) = self.room(upstream, standing, now)
+            else {
                 resting = true;
                 continue;
             };
             let share = load * 1000 / upstream.settings().weight.max(1) as usize;
-            if best
-                .as_ref()
-                .is_none_or(|(other, least, _)| (rank, share) < (*other, *least))
-            {
-                best = Some((rank, share, choice));
+            let order = (is_unfit, rank, share);
+            if best.as_ref().is_none_or(|(least, _)| order < *least) {
+                best = Some((order, choice));
             }
         }
         match best {
-            Some((_, _, choice)) => choice,
+            Some((_, choice)) => choice,
             None if !resting && no_use().next().is_some() => FeedChoice::Refused,
             None if !resting && self.all_lack(topic, now) => FeedChoice::Refused,
             None => FeedChoice::Nobody,
@@ -160,31 +163,51 @@ impl Feeds {
         !upstreams.is_empty() && upstreams.iter().all(lacks)
     }
 
-    /// A socket to this upstream with room, or one that may be opened, and how many topics the
-    /// upstream serves already.
+    /// A socket to this upstream with room, or one that may be opened. A socket whose topics are to
+    /// move counts among those that are open as long as it is, and takes others meanwhile: the
+    /// better upstream may be full. One that is to be left because it is behind does so last.
     fn room(
         &self,
         upstream: &Arc<Upstream>,
         standing: Option<&FeedStatus>,
         now: Instant,
-    ) -> Option<(usize, FeedChoice)> {
+    ) -> Option<FeedRoom> {
         let snapshot = self.hub.published.load();
         let limits = &snapshot.config.websocket.feed;
         let own = || {
-            self.lines.iter().filter(|(_, known)| {
-                Arc::ptr_eq(&known.upstream, upstream) && known.leaves.is_none() && !known.ends
-            })
+            let lines = self.lines.iter();
+            lines.filter(|(_, known)| Arc::ptr_eq(&known.upstream, upstream))
         };
         let load = own().map(|(_, known)| known.topics.len()).sum();
         // One subscription is the gateway's own `slotSubscribe`.
-        let room = own()
-            .filter(|(_, known)| known.topics.len() + 1 < limits.subscriptions)
-            .min_by_key(|(_, known)| (!known.opened, known.topics.len()));
-        if let Some((line, _)) = room {
-            return Some((load, FeedChoice::Line(*line)));
-        }
+        let has_room = |known: &KnownSocket| known.topics.len() + 1 < limits.subscriptions;
+        let is_unfit = |known: &KnownSocket| known.leaves == Some(MoveCause::Unfit);
+        let best = |suits: &dyn Fn(&KnownSocket) -> bool| {
+            let suitable = own().filter(|(_, known)| !known.ends && suits(known));
+            let best = suitable.min_by_key(|(_, known)| (!known.opened, known.topics.len()));
+            best.map(|(line, _)| FeedChoice::Line(*line))
+        };
         let may_open = own().count() < limits.sockets
             && standing.is_none_or(|standing| standing.may_be_tried(now));
-        may_open.then(|| (load, FeedChoice::Open(Arc::clone(upstream))))
+        let fit = best(&|known| !is_unfit(known) && has_room(known))
+            .or_else(|| may_open.then(|| FeedChoice::Open(Arc::clone(upstream))));
+        let (is_unfit, choice) = match fit {
+            Some(choice) => (false, choice),
+            None => (true, best(&has_room)?),
+        };
+        Some(FeedRoom {
+            load,
+            is_unfit,
+            choice,
+        })
     }
+}
+
+/// Where an upstream has room for a topic.
+struct FeedRoom {
+    /// The topics that the upstream serves already.
+    load: usize,
+    /// Only on a socket that is to be left.
+    is_unfit: bool,
+    choice: FeedChoice,
 }

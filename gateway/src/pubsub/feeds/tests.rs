@@ -22,6 +22,7 @@ use crate::pubsub::upstream_socket::dial_error::DialError;
 use crate::solana::FaultKind;
 use crate::upstream::testing::settings;
 
+mod bounds;
 mod misdirected;
 mod unread;
 
@@ -219,37 +220,6 @@ async fn an_upstream_that_charges_is_asked_only_when_no_own_one_can_serve() {
     assert!(nodes.try_recv().is_err(), "and not kept in reserve either");
     drop(a);
     assert_eq!(nodes.recv().await.unwrap().id, "b");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_upstream_is_subscribed_to_at_a_bounded_rate() {
-    let (opened, mut nodes) = mpsc::unbounded_channel();
-    let dial = Box::new(Scripted(opened));
-    let hub = hub_dialling_with(vec![own("a")], dial, |config| {
-        config.websocket.feed.rate = 20;
-    });
-    hub.start(&Handle::current());
-    let outbox = Outbox::new(100_000);
-    for (id, number) in (1_u8..=41).enumerate() {
-        let key = bs58::encode([number; 32]).into_string();
-        let params = json!([key]).to_string();
-        let spec = SubscriptionSpec::read(SubscriptionKind::Account, Some(params.as_bytes()));
-        hub.join(&spec.unwrap(), id as u64, &outbox);
-    }
-    let mut node = nodes.recv().await.unwrap();
-    node.takes(1).await;
-    let mut times = Vec::new();
-    for number in 0..41 {
-        assert_eq!(node.takes(2 + number).await, "accountSubscribe");
-        times.push(Instant::now());
-    }
-    // A tenth of a second's worth may come at once, and time is told to the millisecond.
-    let within = |second: Instant| {
-        let lasts = second..second + Duration::from_millis(998);
-        times.iter().filter(|time| lasts.contains(time)).count()
-    };
-    let most = times.iter().map(|time| within(*time)).max();
-    assert!(most <= Some(22), "{most:?}");
 }
 
 #[tokio::test(start_paused = true)]
