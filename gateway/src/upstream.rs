@@ -122,6 +122,16 @@ impl Upstream {
             .heard_slot(Commitment::Processed, slot, Duration::ZERO, now);
     }
 
+    /// A subscription has told the state at a slot: this commitment has reached it there.
+    pub fn tells_of(&self, slot: Slot, commitment: Commitment) {
+        let known = self.member.live.stand().seen(commitment);
+        if known.is_none_or(|known| slot > known.slot) {
+            let now = Instant::now();
+            self.member
+                .heard_slot(commitment, slot, Duration::ZERO, now);
+        }
+    }
+
     /// Charges its budget for something sent outside of calls, by the name of the method.
     pub fn charge(&self, method: &str) {
         self.state().budget.charge(method, Instant::now());

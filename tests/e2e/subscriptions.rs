@@ -9,6 +9,7 @@ mod hot;
 mod large_program;
 mod losses;
 mod moves;
+mod never_back;
 mod real_clients;
 mod slots;
 mod told;

@@ -15,6 +15,7 @@ use perijove_core::Slot;
 
 use self::content::same;
 use self::last_told::LastTold;
+pub(super) use self::last_told::is_ahead;
 use self::program_accounts::ProgramAccounts;
 pub(super) use self::program_accounts::{UnknownAccount, ValueMark};
 use self::recent_hashes::{RecentHashes, mark};

@@ -9,28 +9,46 @@ use tokio::sync::OnceCell;
 
 use super::backlog::{BacklogCharge, BacklogTotal};
 use super::deflate::{Compressors, completed};
+use super::shown_slot::ShownSlot;
 
 /// A notification up to the id. Its bytes count once among those that wait for clients, until its last
 /// owner drops it.
 #[derive(Debug)]
 pub(super) struct NotificationHead {
     text: Bytes,
+    shows: Option<ShownSlot>,
     /// `None` if it does not get shorter.
     compressed: OnceCell<Option<(Bytes, BacklogCharge)>>,
     charge: BacklogCharge,
 }
 
 impl NotificationHead {
+    /// One that shows nothing of the chain.
+    #[cfg(test)]
     pub(super) fn new(text: Bytes, total: &Arc<BacklogTotal>) -> Arc<Self> {
+        Self::showing(text, None, total)
+    }
+
+    pub(super) fn showing(
+        text: Bytes,
+        shows: Option<ShownSlot>,
+        total: &Arc<BacklogTotal>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             charge: total.charge(text.len()),
             text,
+            shows,
             compressed: OnceCell::new(),
         })
     }
 
     pub(super) fn text(&self) -> &Bytes {
         &self.text
+    }
+
+    /// What it shows of the chain.
+    pub(super) fn shows(&self) -> Option<ShownSlot> {
+        self.shows
     }
 
     /// Of the whole text.

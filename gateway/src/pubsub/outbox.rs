@@ -11,64 +11,7 @@ use tokio::sync::Notify;
 
 use super::backlog::{BacklogCharge, BacklogTotal, ClientBacklog};
 use super::notification_head::NotificationHead;
-
-/// Cost of a message besides its own bytes.
-const OVERHEAD: usize = 64;
-
-/// One message.
-#[derive(Clone, Debug)]
-pub(super) enum OutboxMessage {
-    /// The answer to a call.
-    Answer(Bytes),
-    /// A notification, whose subscribers share the head, and each has an id of its own appended.
-    Notification {
-        head: Arc<NotificationHead>,
-        id: u64,
-    },
-}
-
-impl OutboxMessage {
-    fn cost(&self) -> usize {
-        self.length() + OVERHEAD
-    }
-
-    /// Of its text, but for what is appended to a head.
-    pub(super) fn length(&self) -> usize {
-        match self {
-            Self::Answer(text) => text.len(),
-            Self::Notification { head, .. } => head.text().len(),
-        }
-    }
-
-    /// Its part in the total of all clients: the shared bytes of a notification are counted there
-    /// already.
-    fn own(&self) -> usize {
-        match self {
-            Self::Answer(_) => self.cost(),
-            Self::Notification { .. } => OVERHEAD,
-        }
-    }
-
-    /// Of its whole text.
-    pub(super) fn whole_length(&self) -> usize {
-        match self {
-            Self::Answer(text) => text.len(),
-            Self::Notification { head, id } => head.length_with_id(*id),
-        }
-    }
-
-    pub(super) fn is_notification(&self) -> bool {
-        matches!(self, Self::Notification { .. })
-    }
-
-    /// The whole text.
-    pub(super) fn into_text(self) -> Bytes {
-        match self {
-            Self::Answer(text) => text,
-            Self::Notification { head, id } => head.with_id(id),
-        }
-    }
-}
+use super::outbox_message::OutboxMessage;
 
 /// The queue of one client.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod message_handler;
 mod message_reply;
 mod mixed_batch;
 mod outbound;
+mod shown;
 mod subscriptions;
 
 use std::pin::Pin;
@@ -34,6 +35,7 @@ use self::farewell::farewell;
 use self::message_handler::MessageHandler;
 use self::message_reply::MessageReply;
 use self::outbound::FrameWriter;
+use self::shown::ShownSlots;
 use super::deflate::InflatingStream;
 use super::hub::Hub;
 use super::outbox::Outbox;
@@ -46,6 +48,8 @@ mod compression_tests;
 mod farewell_tests;
 #[cfg(test)]
 mod hostile_frames;
+#[cfg(test)]
+mod shown_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -63,6 +67,7 @@ pub struct SubscriberSession<S> {
     socket: WebSocketStream<InflatingStream<S>>,
     frames: FrameWriter,
     outbox: Arc<Outbox>,
+    shown: ShownSlots,
     speaker: MessageHandler,
     settings: WebSocket,
     write_timeout: Duration,
@@ -113,6 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             )
             .await,
             frames: FrameWriter::new(Arc::clone(&hub), agreement, settings.compression.clone()),
+            shown: ShownSlots::new(Arc::clone(&hub), client.context.client),
             speaker: MessageHandler::new(
                 Arc::clone(&hub),
                 Arc::clone(&outbox),
@@ -286,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         let (socket, outbox, calls) = (&mut self.socket, &self.outbox, &mut self.calls);
         let frames = &self.frames;
         let (notifications, bytes) = (&mut self.notifications, &mut self.bytes);
-        let compressed = &mut self.compressed;
+        let (compressed, shown) = (&mut self.compressed, &mut self.shown);
         let patience = self.write_timeout;
         let (begun, mut turns) = (Instant::now(), 0..WRITES);
         let writing = async {
@@ -297,6 +303,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                 && let Some(item) = outbox.take()
             {
                 *notifications += usize::from(item.is_notification());
+                if let Some(slot) = item.shows() {
+                    shown.tell(slot);
+                }
                 let charge = outbox.writes(item.length());
                 let written = frames.frame(item).await?;
                 *bytes += written.text;

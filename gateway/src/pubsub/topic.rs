@@ -39,7 +39,7 @@ pub(super) struct Topic {
 
 impl Topic {
     pub(super) fn new(id: u64, spec: SubscriptionSpec, total: &Arc<BacklogTotal>) -> Self {
-        let state = TopicState::new(spec.kind, Arc::clone(total));
+        let state = TopicState::new(&spec, Arc::clone(total));
         Self {
             id,
             spec,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use perijove_core::Commitment;
+use perijove_core::{Commitment, Slot};
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
@@ -76,6 +76,23 @@ impl Floors {
             let floor = self.clients.get(&(client, commitment));
             floor.map_or_else(Heads::default, |floor| floor.heads(at))
         })
+    }
+
+    /// A client is notified of the state at a slot, which remains shown for the given time from then
+    /// on. What a commitment has reached, weaker ones have.
+    pub fn notified(
+        &self,
+        client: ClientKey,
+        commitment: Commitment,
+        slot: Slot,
+        (now, ttl): (Instant, Duration),
+    ) {
+        let at = self.moment(now, ttl);
+        let reached = Commitment::ALL.into_iter();
+        for commitment in reached.filter(|weaker| *weaker <= commitment) {
+            let floor = self.of(client, commitment);
+            floor.raise(HeadCounter::Slot, slot.0, at);
+        }
     }
 
     /// The moment `now`; numbers shown longer than `ttl` ago have expired.
@@ -188,6 +205,19 @@ mod tests {
         assert_eq!(client.get(HeadCounter::Slot, at(TTL)), None);
         client.raise(HeadCounter::Slot, 7, at(TTL));
         assert_eq!(client.get(HeadCounter::Slot, at(TTL * 3 / 2)), Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_commitment_was_notified_to_have_reached_weaker_ones_have() {
+        let floors = Floors::new(16);
+        let now = Instant::now();
+        floors.notified(7, Commitment::Confirmed, Slot(100), (now, TTL));
+        floors.notified(7, Commitment::Processed, Slot(99), (now, TTL));
+        floors.notified(7, Commitment::Finalized, Slot(70), (now, TTL));
+        let at = floors.moment(now, TTL);
+        let shown = floors.shown(7, at).map(|heads| heads.slot());
+        assert_eq!(shown, [Some(Slot(100)), Some(Slot(100)), Some(Slot(70))]);
+        assert_eq!(floors.shown(8, at), [Heads::default(); 3]);
     }
 
     #[test]

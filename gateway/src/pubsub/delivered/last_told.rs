@@ -40,7 +40,7 @@ impl LastTold {
 }
 
 /// Whether a slot is ahead of what is known of the cluster.
-pub(super) fn is_ahead(slot: Slot, reach: Option<Slot>) -> bool {
+pub(in crate::pubsub) fn is_ahead(slot: Slot, reach: Option<Slot>) -> bool {
     reach.is_some_and(|reach| slot.0 > reach.0.saturating_add(NEAR))
 }
 

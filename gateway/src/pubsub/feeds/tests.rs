@@ -24,6 +24,7 @@ use crate::upstream::testing::settings;
 
 mod bounds;
 mod misdirected;
+mod reached;
 mod unread;
 
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use crate::config::MessageCompression;
 use crate::pubsub::deflate::DeflateAgreement;
 use crate::pubsub::hub::Hub;
-use crate::pubsub::outbox::OutboxMessage;
+use crate::pubsub::outbox_message::OutboxMessage;
 use crate::pubsub::socket_end::SocketEnd;
 
 /// Makes the frames of one client.

@@ -302,3 +302,24 @@ fn who_joins_late_is_told_a_value_by_the_read_or_by_the_upstream_and_not_by_both
     };
     assert_eq!((slots(&first), slots(&late)), (vec![10, 11], vec![10, 11]));
 }
+
+#[test]
+fn a_notification_shows_its_slot_unless_the_cluster_cannot_be_there_yet() {
+    let topic = topic(SubscriptionKind::Account);
+    let outbox = Outbox::new(10_000);
+    topic.join(7, &outbox);
+    topic.taken(1);
+    let account = |slot: u64| wrapped(Slot(slot), format!(r#"{{"lamports":{slot}}}"#).as_bytes());
+    for slot in [100, 116, 101] {
+        assert_eq!(
+            topic.hear_within(1, &account(slot), Some(Slot(100))).told,
+            1
+        );
+    }
+    let told = std::iter::from_fn(|| outbox.take());
+    let shown: Vec<_> = told
+        .map(|item| item.shows().map(|shown| (shown.slot.0, shown.commitment)))
+        .collect();
+    let at = |slot| Some((slot, topic.spec.commitment));
+    assert_eq!(shown, [at(100), None, at(101)]);
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
-use perijove_core::Slot;
+use perijove_core::{Commitment, Slot};
 use tokio::sync::oneshot;
 
 use super::held::{HeldNotification, HeldNotifications};
@@ -14,14 +14,17 @@ use super::outcomes::{NotificationOutcome, SubscribeResult};
 use super::replays::Replays;
 use super::subscriber::Subscriber;
 use crate::pubsub::backlog::BacklogTotal;
-use crate::pubsub::delivered::{DeliveredHistory, NotificationVerdict, ValueMark};
+use crate::pubsub::delivered::{DeliveredHistory, NotificationVerdict, ValueMark, is_ahead};
 use crate::pubsub::feed_message::head;
 use crate::pubsub::notification_head::NotificationHead;
+use crate::pubsub::params::SubscriptionSpec;
+use crate::pubsub::shown_slot::ShownSlot;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 
 #[derive(Debug)]
 pub(super) struct TopicState {
     kind: SubscriptionKind,
+    commitment: Commitment,
     /// Counts the bytes waiting for clients.
     total: Arc<BacklogTotal>,
     pub(super) phase: TopicPhase,
@@ -54,9 +57,11 @@ pub(super) enum TopicPhase {
 }
 
 impl TopicState {
-    pub(super) fn new(kind: SubscriptionKind, total: Arc<BacklogTotal>) -> Self {
+    pub(super) fn new(spec: &SubscriptionSpec, total: Arc<BacklogTotal>) -> Self {
+        let kind = spec.kind;
         Self {
             kind,
+            commitment: spec.commitment,
             total,
             phase: TopicPhase::New(Vec::new()),
             subscribers: IndexMap::new(),
@@ -82,8 +87,17 @@ impl TopicState {
             self.moves_seen = notification.moves;
             self.seen.moves();
         }
-        let verdict = self.seen.hear_within(&notification.result, reach);
-        self.told(verdict, &notification.result, None)
+        let result = &notification.result;
+        let verdict = self.seen.hear_within(result, reach);
+        // What is ahead of the cluster may be wrong, and nobody could be answered until it gets there.
+        let shows = self.shows(result);
+        let shows = shows.filter(|shown| !is_ahead(shown.slot, reach));
+        self.told_showing(verdict, result, None, shows)
+    }
+
+    /// What a notification shows of the chain.
+    fn shows(&self, result: &Bytes) -> Option<ShownSlot> {
+        ShownSlot::of(self.kind, self.commitment, result)
     }
 
     pub(super) fn has_gap(&mut self, after: Slot) {
@@ -102,11 +116,22 @@ impl TopicState {
         result: &Bytes,
         read: Option<u64>,
     ) -> NotificationOutcome {
+        let shows = self.shows(result);
+        self.told_showing(verdict, result, read, shows)
+    }
+
+    fn told_showing(
+        &mut self,
+        verdict: NotificationVerdict,
+        result: &Bytes,
+        read: Option<u64>,
+        shows: Option<ShownSlot>,
+    ) -> NotificationOutcome {
         if verdict != NotificationVerdict::Tell {
             return NotificationOutcome::nothing(verdict);
         }
         let head = head(self.kind, result, self.gap.take());
-        let head = NotificationHead::new(head, &self.total);
+        let head = NotificationHead::showing(head, shows, &self.total);
         let mut told = 0;
         let replayed = (!self.replays.is_empty())
             .then(|| ValueMark::of(self.kind, result))
@@ -161,7 +186,7 @@ impl TopicState {
         let is_new = value.is_none_or(|(_, value)| self.replays.is_read(id, slot, value));
         if is_new && let Some(subscriber) = self.subscribers.get(&id) {
             let head = head(self.kind, result, None);
-            let head = NotificationHead::new(head, &self.total);
+            let head = NotificationHead::showing(head, self.shows(result), &self.total);
             subscriber.outbox.notify(&head, id);
         }
     }

@@ -267,7 +267,12 @@ impl OpenSocket {
         if is_possible && self.table.is_beacon(subscription) {
             self.beats(result, now);
         }
-        for topic in self.table.topics(subscription) {
+        let topics = self.table.topics(subscription);
+        if let Some(topic) = topics.first().filter(|_| is_possible) {
+            // Before a client can ask for more.
+            self.terms.note_slot(&topic.spec, result);
+        }
+        for topic in topics {
             self.tell(&topic, result, is_possible);
         }
     }

@@ -1,7 +1,8 @@
 //! What is told of accounts that are read afresh, to whom, and how fast.
 
 use super::*;
-use crate::pubsub::outbox::{Outbox, OutboxMessage};
+use crate::pubsub::outbox::Outbox;
+use crate::pubsub::outbox_message::OutboxMessage;
 use crate::pubsub::params::SubscriptionSpec;
 use crate::pubsub::testing::{hub, hub_dialling_with};
 use crate::pubsub::upstream_socket::dial::NetworkDialer;
