@@ -22,7 +22,8 @@ pub(super) struct Outbox {
     state: Mutex<OutboxState>,
     /// Bytes of the message being written.
     writing: AtomicUsize,
-    /// Maximum bytes waiting behind a message.
+    /// Maximum bytes of notifications waiting behind another one; while more waits in all, no call is
+    /// begun.
     most: AtomicUsize,
     /// A message was added.
     filled: Notify,
@@ -36,6 +37,8 @@ pub(super) struct Outbox {
 struct OutboxState {
     queue: VecDeque<OutboxMessage>,
     bytes: usize,
+    /// The part of it that nobody waits for: answers come of calls that are limited otherwise.
+    notifications: usize,
     /// The part of it that counts for this client only.
     own: usize,
     overflowed: bool,
@@ -46,12 +49,18 @@ struct OutboxState {
 impl OutboxState {
     fn add(&mut self, item: &OutboxMessage, total: &BacklogTotal) {
         self.bytes += item.cost();
+        if item.is_notification() {
+            self.notifications += item.cost();
+        }
         self.own += item.own();
         total.add(item.own());
     }
 
     fn sub(&mut self, item: &OutboxMessage, total: &BacklogTotal) {
         self.bytes -= item.cost();
+        if item.is_notification() {
+            self.notifications -= item.cost();
+        }
         self.own -= item.own();
         total.sub(item.own());
     }
@@ -59,7 +68,7 @@ impl OutboxState {
     fn clear(&mut self, total: &BacklogTotal) {
         self.queue = VecDeque::new();
         self.held = Vec::new();
-        self.bytes = 0;
+        (self.bytes, self.notifications) = (0, 0);
         total.sub(std::mem::take(&mut self.own));
     }
 }
@@ -130,8 +139,9 @@ impl Outbox {
         if state.overflowed {
             return false;
         }
-        let full = state.bytes > 0
-            && state.bytes.saturating_add(item.cost()) > self.most.load(Ordering::Relaxed);
+        let waiting = state.notifications;
+        let full =
+            waiting > 0 && waiting.saturating_add(item.cost()) > self.most.load(Ordering::Relaxed);
         if full {
             drop(state);
             self.give_up();
@@ -295,5 +305,18 @@ mod tests {
         assert!(outbox.has_overflowed());
         assert!(outbox.take().is_none(), "nothing is kept for it");
         assert!(!outbox.notify(&head(b"z"), 1));
+    }
+
+    #[test]
+    fn answers_that_a_client_has_asked_for_leave_room_for_notifications() {
+        let outbox = Outbox::new(200);
+        for _ in 0..3 {
+            outbox.answer(Bytes::from(vec![b'x'; 1000]), &[]);
+        }
+        assert!(outbox.is_full(), "no call is begun");
+        assert!(outbox.notify(&head(b"y"), 1));
+        assert!(outbox.notify(&head(b"y"), 1));
+        assert!(!outbox.notify(&head(&[b'y'; 200]), 1));
+        assert!(outbox.has_overflowed());
     }
 }
