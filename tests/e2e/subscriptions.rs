@@ -10,6 +10,7 @@ mod large_program;
 mod losses;
 mod moves;
 mod never_back;
+mod not_from_here;
 mod real_clients;
 mod slots;
 mod told;

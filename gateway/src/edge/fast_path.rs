@@ -158,7 +158,7 @@ impl<'a> FastConnection<'a> {
         let allowances = &app.pipeline.allowances;
         let consumer = head::identify(fields, path, query, &context, snapshot, allowances).ok()?;
         context.identified(consumer);
-        head::check_origin(fields, &context, snapshot).ok()?;
+        head::check_origin(fields.origin, &context, snapshot).ok()?;
         context.begin("POST", snapshot.sampling);
         let head = RequestHead::new(fields, context);
         let (before, length) = (simple.head, simple.body);

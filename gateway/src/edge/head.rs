@@ -170,7 +170,7 @@ pub(super) fn identify(
 /// # Errors
 /// It is restricted to other addresses or origins.
 pub(super) fn check_origin(
-    fields: &RequestFields<'_>,
+    origin: Option<&[u8]>,
     context: &RequestContext,
     snapshot: &Snapshot,
 ) -> Result<(), Rejection> {
@@ -182,7 +182,7 @@ pub(super) fn check_origin(
             reason: "your plan does not allow calls from your address",
         });
     }
-    if !plan.allows_origin(fields.origin) {
+    if !plan.allows_origin(origin) {
         return Err(Rejection::NotFromHere {
             reason: "your plan does not allow calls from this origin",
         });
@@ -235,8 +235,10 @@ fn credentials<'a>(
     }
 }
 
-/// The credentials of a request, kept as long as its WebSocket lasts. Never printed.
+/// The credentials of a request, and the origin of the page that it came from, kept as long as its
+/// WebSocket lasts. Never printed.
 pub(super) struct ShownCredentials {
+    origin: Option<Box<[u8]>>,
     api_key: Option<Box<[u8]>>,
     authorization: Option<Box<[u8]>>,
     path: Box<str>,
@@ -252,6 +254,7 @@ impl ShownCredentials {
         context: &RequestContext,
     ) -> Self {
         Self {
+            origin: fields.origin.map(Into::into),
             certificate: context.certificate.clone(),
             api_key: fields.api_key.map(Into::into),
             authorization: fields.authorization.map(Into::into),
@@ -260,11 +263,24 @@ impl ShownCredentials {
         }
     }
 
-    /// The consumer by the current configuration; a token may have expired since it was shown.
+    /// Whether what was allowed with this context still is by the current configuration.
     ///
     /// # Errors
-    /// As [`crate::auth::Consumers::identify_open`].
-    pub(super) fn identify(&self, snapshot: &Snapshot) -> Result<Option<ConsumerId>, Rejection> {
+    /// It is another consumer's, or nobody's, by now; a token may have expired since it was shown. Or
+    /// its plan is not for the caller's address or page any more.
+    pub(super) fn check(
+        &self,
+        context: &RequestContext,
+        snapshot: &Snapshot,
+    ) -> Result<(), Rejection> {
+        let consumer = self.identify(snapshot)?;
+        if consumer != context.consumer {
+            return Err(Rejection::Unauthorised);
+        }
+        check_origin(self.origin.as_deref(), context, snapshot)
+    }
+
+    fn identify(&self, snapshot: &Snapshot) -> Result<Option<ConsumerId>, Rejection> {
         snapshot.consumers.identify_open(&Credentials {
             api_key: self.api_key.as_deref(),
             authorization: self.authorization.as_deref(),

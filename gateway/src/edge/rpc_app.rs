@@ -55,7 +55,7 @@ impl RpcApp {
             allowances.wrong_key(address, key);
         }
         context.identified(who?);
-        head::check_origin(fields, context, snapshot)
+        head::check_origin(fields.origin, context, snapshot)
     }
 
     /// A response without an answer to a call was written.

@@ -26,7 +26,7 @@ use crate::error::Rejection;
 use crate::framing::Framing;
 use crate::pipeline::RequestSummary;
 use crate::pubsub::{
-    DeflateAgreement, SocketClient, SocketObserver, SocketPermit, SubscriberSession,
+    DeflateAgreement, SocketClient, SocketEnd, SocketObserver, SocketPermit, SubscriberSession,
 };
 use crate::snapshot::{Published, Snapshot};
 use crate::trace::{Sampling, TraceContext};
@@ -285,8 +285,12 @@ impl SocketObserver for SocketLog {
         self.tracked.is_used(used);
     }
 
-    fn is_welcome(&self) -> bool {
+    fn may_stay(&self) -> Result<(), SocketEnd> {
         let snapshot = self.published().load();
-        self.shown.identify(&snapshot) == Ok(self.head.context.consumer.clone())
+        let checked = self.shown.check(&self.head.context, &snapshot);
+        checked.map_err(|rejection| match rejection {
+            Rejection::NotFromHere { .. } => SocketEnd::NotFromHere,
+            _ => SocketEnd::Unauthorised,
+        })
     }
 }

@@ -220,15 +220,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         }
     }
 
-    /// Whether the client may continue. Keys may be revoked, and tokens expire.
+    /// Whether the client may continue. Keys may be revoked, tokens expire, and plans change.
     fn check(&mut self) -> Result<(), SocketEnd> {
         self.checked = Instant::now();
         self.speaker.tidy();
-        if self.speaker.is_welcome() {
-            Ok(())
-        } else {
-            Err(SocketEnd::Unauthorised)
-        }
+        self.speaker.may_stay()
     }
 
     /// When the client's silence has to be checked.

@@ -23,10 +23,12 @@ pub enum SocketEnd {
     Corrupt,
     /// The client's key was revoked.
     Unauthorised,
+    /// The client's plan is not for its address or page any more.
+    NotFromHere,
 }
 
 impl SocketEnd {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Client,
         Self::Leaving,
         Self::Slow,
@@ -36,6 +38,7 @@ impl SocketEnd {
         Self::NotText,
         Self::Corrupt,
         Self::Unauthorised,
+        Self::NotFromHere,
     ];
 
     /// The word in metrics and logs.
@@ -50,6 +53,7 @@ impl SocketEnd {
             Self::NotText => "not_text",
             Self::Corrupt => "corrupt",
             Self::Unauthorised => "unauthorised",
+            Self::NotFromHere => "not_from_here",
         }
     }
 
@@ -66,6 +70,10 @@ impl SocketEnd {
             Self::NotText => (CloseCode::Invalid, "a text that is not UTF-8"),
             Self::Corrupt => (CloseCode::Invalid, "a corrupt compressed message"),
             Self::Unauthorised => (CloseCode::Policy, "a valid API key is required"),
+            Self::NotFromHere => {
+                let reason = "your plan does not allow calls from here";
+                (CloseCode::Policy, reason)
+            }
         })
     }
 }

@@ -8,6 +8,7 @@ use crate::context::RequestContext;
 use crate::pipeline::{CacheUse, RequestSummary};
 use crate::pubsub::caller_share::CallerShare;
 use crate::pubsub::deflate::DeflateAgreement;
+use crate::pubsub::socket_end::SocketEnd;
 use crate::trace::TraceContext;
 
 /// The client of a socket.
@@ -42,6 +43,9 @@ pub trait SocketObserver: Send + Sync {
     /// A call or subscription is there from now on, or none any more.
     fn is_used(&self, used: bool);
 
-    /// Whether the credentials of the handshake are still valid.
-    fn is_welcome(&self) -> bool;
+    /// Whether what the handshake was allowed for still holds.
+    ///
+    /// # Errors
+    /// It does not, and the socket ends for that.
+    fn may_stay(&self) -> Result<(), SocketEnd>;
 }

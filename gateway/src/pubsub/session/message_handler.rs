@@ -24,6 +24,7 @@ use crate::pubsub::answer::gather;
 use crate::pubsub::collected::CollectedAnswer;
 use crate::pubsub::hub::Hub;
 use crate::pubsub::outbox::Outbox;
+use crate::pubsub::socket_end::SocketEnd;
 use crate::pubsub::subscription_kind::{SubscriptionAction, SubscriptionKind};
 use crate::pubsub::topic::Topic;
 
@@ -83,8 +84,8 @@ impl MessageHandler {
     }
 
     /// Whether the client may continue.
-    pub(super) fn is_welcome(&self) -> bool {
-        self.0.client.account.is_welcome()
+    pub(super) fn may_stay(&self) -> Result<(), SocketEnd> {
+        self.0.client.account.may_stay()
     }
 
     /// Whether the client has subscriptions.

@@ -29,8 +29,8 @@ impl SocketObserver for Noting {
 
     fn is_used(&self, _used: bool) {}
 
-    fn is_welcome(&self) -> bool {
-        true
+    fn may_stay(&self) -> Result<(), SocketEnd> {
+        Ok(())
     }
 }
 
