@@ -11,12 +11,13 @@ mod openings;
 mod outage;
 mod placed;
 mod sockets;
+mod spare;
 mod unopened;
 mod unserved;
 mod unserved_signatures;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -60,6 +61,7 @@ impl Feeds {
             lines: BTreeMap::new(),
             last_line: 0,
             topics: BTreeMap::new(),
+            spare: HashSet::new(),
             standing: HashMap::new(),
             unserved: UnservedSignatures::default(),
             outage: SubscriptionOutage::default(),
@@ -94,11 +96,15 @@ impl Feeds {
 
     fn add(&mut self, topic: Arc<Topic>) {
         let id = topic.id;
+        if topic.is_spare() {
+            self.spare.insert(id);
+        }
         self.topics.insert(id, PlacedTopic::new(topic));
         self.place(id);
     }
 
     fn remove(&mut self, topic: &Arc<Topic>) {
+        self.spare.remove(&topic.id);
         let Some(placed) = self.topics.remove(&topic.id) else {
             return;
         };
@@ -133,7 +139,10 @@ impl Feeds {
         let topic = Arc::clone(&placed.topic);
         let not = placed.on;
         match self.choose(&topic, not, now) {
-            FeedChoice::Line(line) => self.order(id, line),
+            FeedChoice::Line(line) => {
+                self.make_room(line);
+                self.order(id, line);
+            }
             FeedChoice::Open(upstream) => {
                 let line = self.open(&upstream, now);
                 self.order(id, line);

@@ -10,7 +10,7 @@ use super::hub::Hub;
 use super::outbox::Outbox;
 use super::params::SubscriptionSpec;
 use super::subscription_kind::SubscriptionKind;
-use super::topic::Topic;
+use super::topic::{Subscriber, Topic};
 use crate::cache::CacheKey;
 use crate::config::HotAccounts;
 use crate::pipeline::HotRead;
@@ -90,7 +90,8 @@ impl HotAccountFollower {
         for (spec, hot) in warm {
             if hot.reads >= settings.reads && !known.contains(&hot.key()) {
                 let id = self.hub.next_id();
-                let (topic, _taken) = self.hub.join(&spec, id, &self.outbox);
+                let subscriber = Subscriber::cache(&self.outbox);
+                let (topic, _taken) = self.hub.join(&spec, id, subscriber);
                 self.followed.insert(id, (hot, topic));
             }
         }

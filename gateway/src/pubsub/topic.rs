@@ -84,6 +84,16 @@ impl Topic {
         self.state.lock().subscribers.len()
     }
 
+    /// Whether the cache has subscribed, and no client.
+    pub(super) fn is_spare(&self) -> bool {
+        self.state.lock().is_spare()
+    }
+
+    /// Ends it if it is spare. Returns how many subscribers it had, if it has ended.
+    pub(super) fn gives_way(&self) -> Option<usize> {
+        self.state.lock().gives_way()
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state.lock().phase, TopicPhase::Ended)
     }
@@ -159,8 +169,7 @@ impl Topic {
         self.hear_within(source, result, None)
     }
 
-    /// A notification of a socket, while the cluster has reached this slot at the topic's
-    /// commitment.
+    /// A notification of a socket, while the cluster has reached this slot at its commitment.
     pub(super) fn hear_within(
         &self,
         source: u64,
@@ -259,23 +268,14 @@ impl Topic {
         self.state.lock().has_gap(after);
     }
 
-    /// The clients whose outbox a message of this many bytes would fill so far that notifications
-    /// might find no room, but for those that are set aside for this read.
+    /// The clients that a message of this many bytes would crowd, but for those set aside for this read.
     pub(super) fn crowded(&self, read: u64, bytes: usize) -> Vec<u64> {
-        let state = self.state.lock();
-        let subscribers = state.subscribers.iter();
-        subscribers
-            .filter(|(_, one)| one.outbox.is_crowded_by(bytes))
-            .map(|(id, _)| *id)
-            .filter(|id| !state.aside.contains(&(*id, read)))
-            .collect()
+        self.state.lock().crowded(read, bytes)
     }
 
     /// The same for one client.
     pub(super) fn is_crowded(&self, client: u64, bytes: usize) -> bool {
-        let state = self.state.lock();
-        let subscriber = state.subscribers.get(&client);
-        subscriber.is_some_and(|one| one.outbox.is_crowded_by(bytes))
+        self.state.lock().is_crowded(client, bytes)
     }
 
     /// From now on this client is told by itself what was read.

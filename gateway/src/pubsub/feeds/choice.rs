@@ -93,6 +93,7 @@ impl Feeds {
     /// strictly better one, so that it does not move to and fro.
     pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> FeedChoice {
         let snapshot = self.hub.published.load();
+        let is_spare = topic.is_spare();
         let placed = self.topics.get(&topic.id);
         let no_use = || {
             let placed = placed.into_iter();
@@ -113,7 +114,8 @@ impl Feeds {
         let mut resting = false;
         let mut best: Option<((bool, FeedRank, usize), FeedChoice)> = None;
         for upstream in snapshot.pool.upstreams() {
-            if !allows(upstream, topic.kind()) || refused(upstream) {
+            let costs = is_spare && upstream.settings().metered;
+            if costs || !allows(upstream, topic.kind()) || refused(upstream) {
                 continue;
             }
             let Some(rank) = self.rank(upstream, now) else {
@@ -132,7 +134,7 @@ impl Feeds {
                 load,
                 is_unfit,
                 choice,
-            }) = self.room(upstream, standing, now)
+            }) = self.room(upstream, (standing, is_spare), now)
             else {
                 resting = true;
                 continue;
@@ -169,7 +171,7 @@ impl Feeds {
     fn room(
         &self,
         upstream: &Arc<Upstream>,
-        standing: Option<&FeedStatus>,
+        (standing, is_spare): (Option<&FeedStatus>, bool),
         now: Instant,
     ) -> Option<FeedRoom> {
         let snapshot = self.hub.published.load();
@@ -182,6 +184,8 @@ impl Feeds {
         // One subscription is the gateway's own `slotSubscribe`.
         let has_room = |known: &KnownSocket| known.topics.len() + 1 < limits.subscriptions;
         let is_unfit = |known: &KnownSocket| known.leaves == Some(MoveCause::Unfit);
+        // What nobody waits for gives way.
+        let gives_way = |known: &KnownSocket| !is_spare && self.has_spare(known);
         let best = |suits: &dyn Fn(&KnownSocket) -> bool| {
             let suitable = own().filter(|(_, known)| !known.ends && suits(known));
             let best = suitable.min_by_key(|(_, known)| (!known.opened, known.topics.len()));
@@ -190,10 +194,11 @@ impl Feeds {
         let may_open = own().count() < limits.sockets
             && standing.is_none_or(|standing| standing.may_be_tried(now));
         let fit = best(&|known| !is_unfit(known) && has_room(known))
-            .or_else(|| may_open.then(|| FeedChoice::Open(Arc::clone(upstream))));
+            .or_else(|| may_open.then(|| FeedChoice::Open(Arc::clone(upstream))))
+            .or_else(|| best(&|known| !is_unfit(known) && gives_way(known)));
         let (is_unfit, choice) = match fit {
             Some(choice) => (false, choice),
-            None => (true, best(&has_room)?),
+            None => (true, best(&|known| has_room(known) || gives_way(known))?),
         };
         Some(FeedRoom {
             load,

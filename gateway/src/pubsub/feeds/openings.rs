@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::move_cause::MoveCause;
 use super::outage::OutageChange;
+use super::placed::PlacedTopic;
 use super::sockets::Feeds;
 use super::unopened::UnopenedCause;
 use crate::pubsub::upstream_socket::messages::CloseReason;
@@ -92,10 +93,12 @@ impl Feeds {
             }
         }
         let patience = LONG.min(self.limits().subscribe_timeout / 2);
-        let waits = |placed: &super::placed::PlacedTopic| placed.is_unserved_for(patience, now);
+        let waits = |(id, placed): (&u64, &PlacedTopic)| {
+            placed.is_unserved_for(patience, now) && !self.spare.contains(id)
+        };
         let is_open = self.lines.values().any(|known| known.opened);
         // Otherwise it is logged that no upstream can serve at all.
-        let waits = pool.can_serve() && self.topics.values().any(waits);
+        let waits = pool.can_serve() && self.topics.iter().any(waits);
         match self.outage.look(waits, is_open, now) {
             None => {}
             Some(OutageChange::Begun) => tracing::error!(

@@ -1,6 +1,6 @@
 //! The sockets to upstreams and the topics, as the task that manages them knows them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -52,6 +52,8 @@ pub(in crate::pubsub) struct Feeds {
     pub(super) lines: BTreeMap<u64, KnownSocket>,
     pub(super) last_line: u64,
     pub(super) topics: BTreeMap<u64, PlacedTopic>,
+    /// Those that the cache alone had subscribed to when it was last looked.
+    pub(super) spare: HashSet<u64>,
     pub(super) standing: HashMap<String, FeedStatus>,
     pub(super) unserved: UnservedSignatures,
     pub(super) outage: SubscriptionOutage,

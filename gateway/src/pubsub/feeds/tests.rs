@@ -25,6 +25,7 @@ use crate::upstream::testing::settings;
 mod bounds;
 mod misdirected;
 mod reached;
+mod spare;
 mod unread;
 
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";

@@ -37,6 +37,7 @@ impl Feeds {
             stays
         });
         self.note_fitness(pool, now);
+        self.note_spare();
         self.find_leavers(pool, snapshot.config.health.exclude_lag, now);
         self.move_some(now);
         self.place_waiting(now);
@@ -268,8 +269,8 @@ impl Feeds {
     /// Updates `/status` and the metrics.
     fn tell(&self, pool: &Pool, now: Instant) {
         let mut waiting = 0;
-        for placed in self.topics.values() {
-            waiting += usize::from(placed.on.is_none());
+        for (id, placed) in &self.topics {
+            waiting += usize::from(placed.on.is_none() && !self.spare.contains(id));
         }
         self.hub.metrics.feed.topics(self.topics.len(), waiting);
         self.hub.metrics.waiting(self.hub.total.bytes());

@@ -100,6 +100,44 @@ impl TopicState {
         ShownSlot::of(self.kind, self.commitment, result)
     }
 
+    /// The clients whose outbox a message of this many bytes would fill so far that notifications
+    /// might find no room, but for those that are set aside for this read.
+    pub(super) fn crowded(&self, read: u64, bytes: usize) -> Vec<u64> {
+        let subscribers = self.subscribers.iter();
+        subscribers
+            .filter(|(_, one)| one.outbox.is_crowded_by(bytes))
+            .map(|(id, _)| *id)
+            .filter(|id| !self.aside.contains(&(*id, read)))
+            .collect()
+    }
+
+    /// The same for one client.
+    pub(super) fn is_crowded(&self, client: u64, bytes: usize) -> bool {
+        let subscriber = self.subscribers.get(&client);
+        subscriber.is_some_and(|one| one.outbox.is_crowded_by(bytes))
+    }
+
+    /// Whether the cache has subscribed, and no client.
+    pub(super) fn is_spare(&self) -> bool {
+        let mut all = self.subscribers.values();
+        !self.subscribers.is_empty() && all.all(|one| one.is_cache)
+    }
+
+    /// Ends it if it is spare. Returns how many subscribers it had, if it has ended.
+    pub(super) fn gives_way(&mut self) -> Option<usize> {
+        self.is_spare().then(|| self.end())
+    }
+
+    /// Ends it; returns how many subscribers it had.
+    fn end(&mut self) -> usize {
+        self.phase = TopicPhase::Ended;
+        let left = self.subscribers.len();
+        self.subscribers.clear();
+        self.replays.clear();
+        self.aside.clear();
+        left
+    }
+
     pub(super) fn has_gap(&mut self, after: Slot) {
         self.gap = Some(self.gap.map_or(after, |gap| gap.min(after)));
     }
@@ -150,14 +188,7 @@ impl TopicState {
             told += usize::from(subscriber.outbox.notify(&head, *id));
         }
         let ended = self.seen.has_ended();
-        let mut left = 0;
-        if ended {
-            self.phase = TopicPhase::Ended;
-            left = self.subscribers.len();
-            self.subscribers.clear();
-            self.replays.clear();
-            self.aside.clear();
-        }
+        let left = if ended { self.end() } else { 0 };
         NotificationOutcome {
             verdict,
             told,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// One of many accounts.
-fn account_of(number: u64) -> SubscriptionSpec {
+pub(super) fn account_of(number: u64) -> SubscriptionSpec {
     let key = bs58::encode([u8::try_from(number).unwrap() + 1; 32]).into_string();
     let params = json!([key]).to_string();
     SubscriptionSpec::read(SubscriptionKind::Account, Some(params.as_bytes())).unwrap()
