@@ -7,6 +7,7 @@
 //! next notification says so.
 
 mod ask;
+mod base58;
 mod fresh_read;
 pub(super) mod outcome;
 mod pace;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::ask::{AskFault, RepairAnswer, ask};
+use super::base58::Base58Form;
 use super::pace::Pace;
 use super::set_aside::SetAside;
 use super::values;
@@ -16,6 +17,7 @@ use crate::pubsub::collected::CollectedAnswer;
 use crate::pubsub::delivered::{NotificationVerdict, UnknownAccount};
 use crate::pubsub::feed_message::with_context;
 use crate::pubsub::hub::Hub;
+use crate::pubsub::params::SubscriptionSpec;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::topic::{NotificationOutcome, Topic};
 
@@ -136,7 +138,48 @@ async fn once(
     end: Instant,
 ) -> Result<FreshRead, AskFault> {
     let spec = &topic.spec;
+    let (method, params, base58) = request(spec, at_least).ok_or(AskFault::Final)?;
+    let RepairAnswer { result, by, held } = ask(hub, method, &params, end).await?;
+    let (slot, value) = with_context(&result).ok_or(AskFault::NotNow)?;
+    if at_least.is_some_and(|at_least| slot < at_least) {
+        return Err(AskFault::NotNow);
+    }
+    let read = match spec.kind {
+        SubscriptionKind::Account => vec![value],
+        _ => values::list(&value).ok_or(AskFault::NotNow)?,
+    };
+    let told = |read: Bytes| match base58 {
+        Some(form) => form.told(&read),
+        None => Some(read),
+    };
+    let told: Option<Vec<_>> = read.into_iter().map(told).collect();
+    let mut values = told.ok_or(AskFault::NotNow)?;
+    if spec.kind == SubscriptionKind::Account {
+        // An account that never existed has not changed.
+        let never_was = topic.newest().is_none();
+        values.retain(|value| !never_was || &**value != b"null");
+        for value in &mut values {
+            *value = values::account(value, &spec.config());
+        }
+    }
+    Ok(FreshRead {
+        slot,
+        values,
+        by,
+        held: Arc::new(held),
+    })
+}
+
+/// The call that reads what a subscription is of, and how what it gives is told if not as it comes.
+fn request(
+    spec: &SubscriptionSpec,
+    at_least: Option<Slot>,
+) -> Option<(&'static str, Value, Option<Base58Form>)> {
     let mut config: Map<String, Value> = spec.config();
+    let base58 = Base58Form::of(&config);
+    if base58.is_some() {
+        config.insert("encoding".to_owned(), "base64".into());
+    }
     if let Some(Slot(slot)) = at_least.filter(|slot| slot.0 > 0) {
         config.insert("minContextSlot".to_owned(), slot.into());
     }
@@ -146,24 +189,7 @@ async fn once(
             config.insert("withContext".to_owned(), true.into());
             "getProgramAccounts"
         }
-        _ => return Err(AskFault::Final),
+        _ => return None,
     };
-    let params = json!([spec.subject, config]);
-    let RepairAnswer { result, by, held } = ask(hub, method, &params, end).await?;
-    let (slot, value) = with_context(&result).ok_or(AskFault::NotNow)?;
-    if at_least.is_some_and(|at_least| slot < at_least) {
-        return Err(AskFault::NotNow);
-    }
-    let values = match spec.kind {
-        // An account that never existed has not changed.
-        SubscriptionKind::Account if &*value == b"null" && topic.newest().is_none() => Vec::new(),
-        SubscriptionKind::Account => vec![values::account(&value, &spec.config())],
-        _ => values::list(&value).ok_or(AskFault::NotNow)?,
-    };
-    Ok(FreshRead {
-        slot,
-        values,
-        by,
-        held: Arc::new(held),
-    })
+    Some((method, json!([spec.subject, config]), base58))
 }

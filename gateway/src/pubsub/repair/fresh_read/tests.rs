@@ -3,7 +3,6 @@
 use super::*;
 use crate::pubsub::outbox::Outbox;
 use crate::pubsub::outbox_message::OutboxMessage;
-use crate::pubsub::params::SubscriptionSpec;
 use crate::pubsub::testing::{hub, hub_dialling_with};
 use crate::pubsub::upstream_socket::dial::NetworkDialer;
 use crate::upstream::testing::settings;
@@ -230,4 +229,27 @@ async fn methods_denied_to_clients_are_not_denied_to_repairs_and_refusals_end_th
     let params = json!([1, 2, { "commitment": "processed" }]);
     let refused = ask(&hub, "getBlocks", &params, end()).await;
     assert_eq!(refused.err(), Some(AskFault::Final));
+}
+
+#[test]
+fn what_a_node_would_refuse_to_read_in_base58_is_read_in_base64() {
+    for (encoding, asked) in [
+        (json!({}), "base64"),
+        (json!({"encoding": "base58"}), "base64"),
+        (json!({"encoding": "base64+zstd"}), "base64+zstd"),
+        (json!({"encoding": "jsonParsed"}), "jsonParsed"),
+    ] {
+        for (kind, method) in [
+            (SubscriptionKind::Account, "getAccountInfo"),
+            (SubscriptionKind::Program, "getProgramAccounts"),
+        ] {
+            let params = json!([KEY, encoding]).to_string();
+            let spec = SubscriptionSpec::read(kind, Some(params.as_bytes())).unwrap();
+            let (named, params, form) = request(&spec, Some(Slot(7))).unwrap();
+            assert_eq!((named, &params[0]), (method, &json!(KEY)));
+            assert_eq!(params[1]["encoding"], asked, "{encoding}");
+            assert_eq!(params[1]["minContextSlot"], 7);
+            assert_eq!(form.is_some(), asked == "base64", "{encoding}");
+        }
+    }
 }
