@@ -308,6 +308,12 @@ impl Budget {
         self.largest_missed
             .fetch_max(u64::from(cost), Ordering::Relaxed);
         let interval = Duration::from_nanos(self.interval.load(Ordering::Relaxed));
+        let beyond = self.beyond.load(Ordering::Relaxed);
+        // More is left in Redis, and is leased at the next round.
+        let is_there = lease.saturating_add(beyond) >= i64::from(cost);
+        if is_there && self.is_beyond_reserve(lease, cost, priority) {
+            return Some(LEASE_WAIT);
+        }
         Some(interval.saturating_mul(cost).max(LEASE_WAIT))
     }
 

@@ -330,3 +330,17 @@ async fn looking_leases_what_one_call_needs_and_no_more() {
     let demand = budget.demand(Instant::now()).unwrap();
     assert_eq!(demand.want, 2 * 30);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_lease_is_told_until_when_it_comes() {
+    let (budget, now) = (Budget::default(), Instant::now());
+    budget.set(Some(&rate(1, Per::Hour, 60)));
+    let given = |granted, beyond| {
+        let demand = budget.demand(now).unwrap();
+        budget.granted(&demand, LeaseAnswer { granted, beyond });
+        while budget.take(1, Priority::Medium, now) {}
+        budget.wait(1, Priority::Medium, now)
+    };
+    assert_eq!(given(3, 57), Some(Duration::from_millis(100)));
+    assert_eq!(given(57, 0), Some(Duration::from_hours(1)));
+}
