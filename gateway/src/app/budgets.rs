@@ -31,7 +31,7 @@ const WRITE: Duration = Duration::from_secs(10);
 /// The same while the gateway stops.
 const WRITE_LAST: Duration = Duration::from_secs(1);
 
-/// What the names of the budgets of Jupiter's upstreams begin with in the file.
+/// What the names of the budgets of Jupiter's upstreams begin with, in the file and in Redis.
 const OF_JUPITER: &str = "jupiter/";
 
 pub(super) struct BudgetKeeper {
@@ -43,7 +43,7 @@ pub(super) struct BudgetKeeper {
     id: String,
 }
 
-/// The budgets that the file keeps.
+/// The budgets that are shared, and that the file keeps.
 #[derive(Debug, Default)]
 pub(super) struct KeptBudgets {
     pub(super) rpc: Arc<BudgetRegistry>,
@@ -137,7 +137,7 @@ impl BudgetKeeper {
                 "budget sharing lost: no usable answer from Redis; each replica keeps to its own share"
             );
         }
-        for (_, budget) in self.kept.rpc.all() {
+        for (_, budget) in self.kept.all() {
             budget.go_alone(sharing.replicas, now);
         }
     }
@@ -145,7 +145,7 @@ impl BudgetKeeper {
     /// Returns whether Redis answered, or nothing had to be asked.
     async fn lease(&self, remote: &Arc<RedisCache>, replicas: u64) -> bool {
         let now = Instant::now();
-        let asked = self.kept.rpc.all().into_iter().map(|(name, budget)| {
+        let asked = self.kept.all().map(|(name, budget)| {
             let remote = Arc::clone(remote);
             async move {
                 let Some(demand) = budget.demand(now) else {
@@ -190,7 +190,7 @@ impl BudgetKeeper {
 
     /// Ends sharing: each gateway uses its own share again.
     fn stop_sharing(&self) {
-        for (_, budget) in self.kept.rpc.all() {
+        for (_, budget) in self.kept.all() {
             budget.go_alone(1, Instant::now());
         }
         self.metrics.lost.set(0);
@@ -217,7 +217,7 @@ impl BudgetKeeper {
 }
 
 impl KeptBudgets {
-    /// By their names in the file.
+    /// All, by names that are different.
     fn all(&self) -> impl Iterator<Item = (String, Arc<Budget>)> {
         let jupiter = self.jupiter.all().into_iter();
         let jupiter = jupiter.map(|(name, budget)| (format!("{OF_JUPITER}{name}"), budget));

@@ -1,6 +1,7 @@
 //! What was bought of a hosted API, and what an organisation's keys have in common.
 
 use perijove_tests::gateway::{Gateway, GatewayConfig};
+use perijove_tests::redis::Redis;
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -155,4 +156,42 @@ async fn what_is_used_up_survives_a_restart() {
     assert_eq!(asked(&exchange), before, "a restart buys nothing");
     let status = again.status().await;
     assert_eq!(status["jupiter"]["upstreams"][0]["budget_left"], 0);
+}
+
+#[tokio::test]
+async fn gateways_share_the_budget_of_an_organisation_through_redis() {
+    let redis = Redis::start().await;
+    let budget = json!({ "requests": 1, "per": "hour", "burst": 60 });
+    let exchange = Exchange::with(|config| {
+        of_one_organisation(config, &budget)
+            .set("cache.redis.url", redis.url())
+            .set("budgets.shared", true)
+    })
+    .await;
+    let other = exchange.another().await;
+    for gateway in [&exchange.gateway, &other] {
+        until("both gateways to be counted", || async {
+            let metrics = gateway.metrics().await;
+            (metrics.sum("perijove_budget_replicas", &[]) > 1.5).then_some(())
+        })
+        .await;
+    }
+    // Each asks until it is told again and again that nothing is left.
+    let ask = async |gateway: &Gateway, first: u64| {
+        let (mut refused, mut amount) = (0, first);
+        while refused < 30 {
+            amount += 1;
+            let target = quote_target("swap/v1/quote", amount);
+            let get = gateway.client().get(format!("{}{target}", gateway.url()));
+            match gateway.send(get).await.status {
+                200 => refused = 0,
+                429 => refused += 1,
+                status => panic!("{status}"),
+            }
+        }
+    };
+    tokio::join!(ask(&exchange.gateway, 1_000), ask(&other, 2_000));
+    // Canaries count, and what is leased last may lie with one while the other asks.
+    let sent = asked(&exchange);
+    assert!((30..=60).contains(&sent), "{sent} of sixty");
 }

@@ -11,15 +11,6 @@ use serde_json::{Value, json};
 use super::scene::{Exchange, quote_target};
 use super::scripted::{Answer, CANARY, USDC};
 
-/// A second gateway with the same configuration.
-async fn another(exchange: &Exchange) -> Gateway {
-    let config = exchange
-        .config
-        .clone()
-        .set("listen.rpc", json!([loopback()]));
-    Gateway::start(config.set("admin.listen", loopback())).await
-}
-
 async fn post(gateway: &Gateway, path: &str, body: &Value) -> Reply {
     let url = format!("{}{path}", gateway.url());
     let post = gateway.client().post(url);
@@ -67,7 +58,7 @@ async fn a_replica_knows_whose_a_quote_or_an_order_is_that_another_has_given() {
     let redis = Redis::start().await;
     let account = Pubkey([7; 32]).to_string();
     let exchange = exchange(&redis, &account).await;
-    let other = another(&exchange).await;
+    let other = exchange.another().await;
     let quoted = exchange.quote(7).await;
     assert_eq!((quoted.status, quoted.upstream()), (200, "hosted"));
     let order = exchange.get(&quote_target("/ultra/v1/order", 7)).await;
@@ -91,7 +82,7 @@ async fn a_replica_knows_whose_a_quote_or_an_order_is_that_another_has_given() {
 async fn without_redis_a_swap_is_built_all_the_same() {
     let mut redis = Redis::start().await;
     let exchange = exchange(&redis, &Pubkey([7; 32]).to_string()).await;
-    let other = another(&exchange).await;
+    let other = exchange.another().await;
     let quoted = exchange.quote(7).await.json();
     redis.kill().await;
     let body = json!({ "userPublicKey": "x", "quoteResponse": quoted });

@@ -2,7 +2,7 @@
 //! it is.
 
 use perijove_tests::client::Reply;
-use perijove_tests::gateway::{Gateway, GatewayConfig};
+use perijove_tests::gateway::{Gateway, GatewayConfig, loopback};
 use perijove_tests::sandbox::Sandbox;
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
@@ -55,6 +55,12 @@ impl Exchange {
         exchange.own.forget();
         exchange.hosted.forget();
         exchange
+    }
+
+    /// A second gateway with the same configuration.
+    pub async fn another(&self) -> Gateway {
+        let config = self.config.clone().set("listen.rpc", json!([loopback()]));
+        Gateway::start(config.set("admin.listen", loopback())).await
     }
 
     /// What `/status` says of one of them.

@@ -37,7 +37,7 @@ pub struct SharedParts {
     pub metrics: UpstreamMetrics,
     pub clock: UnixClock,
     pub budgets: Arc<BudgetRegistry>,
-    /// Those of Jupiter's upstreams, which are each gateway's own.
+    /// Those of Jupiter's upstreams.
     pub jupiter_budgets: Arc<BudgetRegistry>,
 }
 
