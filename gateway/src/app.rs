@@ -49,7 +49,9 @@ use crate::cache::{CacheMetrics, Prepared, RedisMetrics, TieredCache};
 use crate::cli::{Cli, Command, Exit, RunCommand};
 use crate::config::{Config, Loaded};
 use crate::dispatch::{DispatchMetrics, DispatchState};
-use crate::edge::{AdminApp, ClientConnections, EdgeMetrics, GatewayStatus, ReloadHandle, RpcApp};
+use crate::edge::{
+    AdminApp, ClientConnections, EdgeMetrics, GatewayStatus, LoopAlarm, ReloadHandle, RpcApp,
+};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::pubsub::{Hub, PubSubMetrics};
 use crate::snapshot::{Published, Snapshot};
@@ -234,6 +236,7 @@ fn rpc_app(
         connections: Arc::new(ClientConnections::new(Some(clients), registry)?),
         pubsub: Hub::new(Arc::clone(published), Arc::clone(pipeline), metrics),
         metrics: EdgeMetrics::register(registry)?,
+        loops: LoopAlarm::default(),
     })
 }
 

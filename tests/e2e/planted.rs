@@ -12,7 +12,7 @@ use perijove_tests::redis::Redis;
 use perijove_tests::sandbox::{Fault, Kind, RateShape, Sandbox, chain};
 use perijove_tests::wait::{eventually, until};
 use serde_json::{Value, json};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 

@@ -1,5 +1,6 @@
 //! Warnings: settings that are valid but probably not intended.
 
+mod bursts;
 mod jupiter_urls;
 mod probes;
 
@@ -52,6 +53,7 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
         reading.warn("budgets.file", "keeps nothing: no upstream has a budget");
     }
     look_at_plans(config, reading);
+    bursts::look_at_bursts(config, reading);
     look_at_certificates(config, reading);
     look_at_redis(config, reading);
     if config.anonymous && config.has_keys() {

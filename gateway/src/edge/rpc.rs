@@ -25,7 +25,7 @@ use super::write_pace::WriteFault;
 use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
-use crate::trace::Hops;
+use crate::trace::{GatewayLoop, Hops};
 use crate::upstream;
 
 /// What is said of a request that Pingora could not read.
@@ -112,6 +112,9 @@ impl RpcApp {
         let before = fields.instance.and_then(|_| session.list("x-perijove-via"));
         let hops = Hops::of(fields.instance, before.as_deref(), upstream::instance());
         let comes_back = hops.is_err();
+        if hops == Err(GatewayLoop::Own) {
+            self.loops.came_back(session.tracked().address);
+        }
         context.hops = hops.unwrap_or_default();
         let head = RequestHead::new(&fields, context);
         let served = match kind {

@@ -10,6 +10,7 @@ use super::connections::ClientConnections;
 use super::drain::Drain;
 use super::fields::RequestFields;
 use super::head;
+use super::loop_alarm::LoopAlarm;
 use super::metrics::EdgeMetrics;
 use super::reply::{self, ApiRefusal};
 use super::request_end::{ConnectionCut, RequestEnd};
@@ -32,6 +33,7 @@ pub struct RpcApp {
     pub connections: Arc<ClientConnections>,
     pub pubsub: Arc<Hub>,
     pub metrics: EdgeMetrics,
+    pub loops: LoopAlarm,
 }
 
 impl RpcApp {

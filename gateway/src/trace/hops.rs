@@ -8,9 +8,14 @@ const MOST: usize = 16;
 /// The length of a name.
 const NAME: usize = 16;
 
-/// A request goes in circles, or through more gateways than anybody builds on purpose.
+/// A request goes in circles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GatewayLoop;
+pub enum GatewayLoop {
+    /// It has come through this gateway before.
+    Own,
+    /// It has come through more gateways than anybody builds on purpose.
+    Long,
+}
 
 /// The gateways before this one, the first of them first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +36,11 @@ impl Hops {
         let before = before.unwrap_or_default().split(|byte| *byte == b',');
         let names = before.chain([last]).filter_map(name);
         let names: Vec<&str> = names.take(MOST + 1).collect();
-        if names.len() > MOST || names.contains(&own) {
-            return Err(GatewayLoop);
+        if names.contains(&own) {
+            return Err(GatewayLoop::Own);
+        }
+        if names.len() > MOST {
+            return Err(GatewayLoop::Long);
         }
         Ok((!names.is_empty()).then(|| Self(names.join(",").into())))
     }
@@ -73,14 +81,14 @@ mod tests {
 
     #[test]
     fn one_that_comes_back_is_refused_wherever_it_was() {
-        assert_eq!(of(OWN, ""), Err(GatewayLoop));
-        assert_eq!(of(OTHER, OWN), Err(GatewayLoop));
+        assert_eq!(of(OWN, ""), Err(GatewayLoop::Own));
+        assert_eq!(of(OTHER, OWN), Err(GatewayLoop::Own));
         assert_eq!(
             of(OTHER, &format!("{THIRD}, {OWN} ,{THIRD}")),
-            Err(GatewayLoop)
+            Err(GatewayLoop::Own)
         );
         let many = [THIRD; MOST];
-        assert_eq!(of(OTHER, &many.join(",")), Err(GatewayLoop));
+        assert_eq!(of(OTHER, &many.join(",")), Err(GatewayLoop::Long));
         assert!(of(OTHER, &many[1..].join(",")).is_ok());
     }
 }

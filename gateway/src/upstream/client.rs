@@ -46,6 +46,7 @@ use crate::upstream::transport::timer::within;
 mod ids;
 mod multiplexed;
 mod progress;
+mod redirect;
 pub(super) mod reply;
 pub(in crate::upstream) mod request;
 mod steps;

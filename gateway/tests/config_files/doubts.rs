@@ -197,6 +197,7 @@ plans:
         let mut warnings = parse_text(&format!("{plans}{more}{TWO}")).unwrap().warnings;
         let about = ["plans.", "anonymous_plan"];
         warnings.retain(|warning| about.iter().any(|of| warning.starts_with(of)));
+        warnings.retain(|warning| !warning.contains(".burst: "));
         warnings
     };
     let typos = [

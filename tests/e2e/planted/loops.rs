@@ -71,5 +71,12 @@ async fn two_gateways_that_are_each_others_upstreams_send_no_call_in_circles() {
     let refused = first.metrics().await;
     let loops = refused.sum("perijove_http_refused_total", &[("reason", "loop")]);
     assert!(loops > 0.0, "what came back was refused");
+    let told = said(
+        &first,
+        "WARN",
+        "calls come back to the gateway that has sent them",
+    );
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(says(&told[0]["cause"], "leads back to this gateway"));
     forwards.abort();
 }

@@ -139,3 +139,67 @@ async fn a_dead_key_is_told_once_whatever_is_called() {
     let told = said(&scene.gateway, "WARN", "v0 refuses");
     assert_eq!(told.len(), 1, "{told:#?}");
 }
+
+#[tokio::test]
+async fn a_breaker_that_opens_is_told_with_cause_and_cure_and_its_end_is_no_warning() {
+    let scene = Scene::ranked_with(|config| config.set("breaker.open", "100ms")).await;
+    let changed = "upstream circuit breaker changed";
+    scene.v(0).fault(on_reads(Fault::status(500)));
+    let line = until("the breaker to open", || async {
+        scene.balance().await;
+        said(&scene.gateway, "WARN", changed).into_iter().next()
+    })
+    .await;
+    assert_eq!(
+        (&line["upstream"], &line["from"], &line["to"]),
+        (&json!("v0"), &json!("closed"), &json!("open")),
+        "{line}"
+    );
+    assert!(
+        says(&line["cause"], "getBalance: server-error (HTTP 500)"),
+        "{line}"
+    );
+    assert!(says(&line["cure"], "own log"), "{line}");
+    scene.v(0).heal().unwrap();
+    until("the breaker to close", || async {
+        scene.balance().await;
+        let mut lines = said(&scene.gateway, "INFO", changed).into_iter();
+        lines.find(|line| line["to"] == "closed")
+    })
+    .await;
+    assert_eq!(said(&scene.gateway, "WARN", changed).len(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_is_told_with_the_server_that_it_leads_to_and_no_key() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let redirects = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                while matches!(stream.read(&mut request).await, Ok(1..)) {
+                    let reply = "HTTP/1.1 308 Permanent Redirect\r\ncontent-length: 0\r\n\
+                                 location: https://rpc.example:8443/v1?api-key=a-secret\r\n\r\n";
+                    drop(stream.write_all(reply.as_bytes()).await);
+                }
+            });
+        }
+    });
+    let cluster = Sandbox::start(1).await.unwrap();
+    let config = GatewayConfig::new()
+        .endpoint(Endpoint::at("moved", &url))
+        .endpoint(Endpoint::of(cluster.validator(0)).tier("paid"));
+    let gateway = Gateway::start(config).await;
+    let line = until_changed(&gateway, "moved", "failing").await;
+    assert!(
+        says(
+            &line["cause"],
+            "(HTTP 308): redirects to https://rpc.example:8443"
+        ),
+        "{line}"
+    );
+    let log = gateway.process.log();
+    assert!(!log.iter().any(|line| line.contains("a-secret")));
+    redirects.abort();
+}

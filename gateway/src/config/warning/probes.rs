@@ -10,6 +10,12 @@ use crate::config::{BudgetSettings, Config, JupiterUpstream, PROBE_SHARE, Upstre
 const QUESTION: &str = "getSlot";
 const QUESTIONS: u32 = 4;
 
+/// What an upstream is asked before it gets calls: which cluster it belongs to, and for its slot.
+const FIRST_QUESTIONS: usize = 2;
+
+/// A delay of the first calls that nobody minds.
+const NOTICED: Duration = Duration::from_secs(1);
+
 pub(super) fn look_at_probes(config: &Config, reading: &Reading<'_>) {
     for upstream in &config.upstreams {
         if let Some(budget) = &upstream.budget {
@@ -58,7 +64,9 @@ fn look_at(
         other.id == upstream.id
             || (budget.organisation.is_some() && organisation(other) == budget.organisation)
     };
-    let pace = pace(budget, all.iter().filter(is_same).count());
+    let sharers = all.iter().filter(is_same).count();
+    let pace = pace(budget, sharers);
+    look_at_first(upstream, budget, (pace, sharers), reading);
     let interval = upstream.probe.interval;
     let path = format!("upstreams.{}.probe.interval", upstream.id);
     if pace > interval {
@@ -76,6 +84,27 @@ fn look_at(
                 "probes every {interval:?} would take {}; each asks for one slot only, as of a \
                  metered upstream",
                 part(pace.saturating_mul(QUESTIONS), interval),
+            ),
+        );
+    }
+}
+
+/// Probes may use half of what may be sent at once.
+fn look_at_first(
+    upstream: &UpstreamSettings,
+    budget: &BudgetSettings,
+    (pace, sharers): (Duration, usize),
+    reading: &Reading<'_>,
+) {
+    let burst = usize::try_from(budget.rate.burst).unwrap_or(usize::MAX);
+    let at_once = burst / sharers.max(1) / 2;
+    if at_once < FIRST_QUESTIONS && pace > NOTICED {
+        reading.warn(
+            format_args!("upstreams.{}.budget.burst", upstream.id),
+            format_args!(
+                "{burst} is too little for the first probes, which may use half of it: after each \
+                 start nothing is sent there for {pace:.0?}; {} is enough",
+                FIRST_QUESTIONS * 2 * sharers.max(1)
             ),
         );
     }

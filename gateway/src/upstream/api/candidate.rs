@@ -104,11 +104,22 @@ impl ApiUpstream {
         drop(breaker);
         state.metrics.breaker.set(after.number());
         if before != after {
-            tracing::warn!(
-                upstream = self.id(),
-                state = after.label(),
-                "Jupiter upstream circuit breaker changed"
-            );
+            let (upstream, from, to) = (self.id(), before.label(), after.label());
+            if (before, after) == (BreakerState::Closed, BreakerState::Open) {
+                tracing::warn!(
+                    upstream,
+                    from,
+                    to,
+                    "Jupiter upstream circuit breaker changed"
+                );
+            } else {
+                tracing::info!(
+                    upstream,
+                    from,
+                    to,
+                    "Jupiter upstream circuit breaker changed"
+                );
+            }
             if after == BreakerState::Closed {
                 state.health.lock().came_back(now);
             }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
 use crate::jsonrpc::{Answer, MalformedAnswer, MalformedKind, RequestId};
 use crate::trace::CorrelationHeaders;
+use crate::upstream::client::redirect::RedirectTarget;
 use crate::upstream::client::reply::UpstreamReply;
 use crate::upstream::client::request::ApiRequest;
 use crate::upstream::transport::endpoint::{Endpoint, Purpose};
@@ -93,7 +94,8 @@ impl RpcRequest {
 
 impl WireRequest for RpcRequest {
     type Whole = Result<Answer, MalformedAnswer>;
-    type Fields = ();
+    /// The server that a redirect leads to.
+    type Fields = Option<RedirectTarget>;
 
     fn write(&self, endpoint: &Endpoint, (id, told): RequestIds<'_>, out: &mut Vec<u8>) {
         endpoint.request(&self.call, id, (self.purpose, told), out);
@@ -114,9 +116,13 @@ impl WireRequest for RpcRequest {
         ))
     }
 
-    fn fields_of_head(_head: &[u8]) {}
+    fn fields_of_head(head: &[u8]) -> Self::Fields {
+        RedirectTarget::of_head(head)
+    }
 
-    fn fields_of(_headers: &HeaderMap) {}
+    fn fields_of(headers: &HeaderMap) -> Self::Fields {
+        RedirectTarget::of(headers.get(http::header::LOCATION)?.as_bytes())
+    }
 
     fn read(body: Bytes, id: RequestId) -> Self::Whole {
         Answer::scan_reply(body, id)

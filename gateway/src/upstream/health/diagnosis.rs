@@ -64,6 +64,11 @@ impl Diagnosis {
         self
     }
 
+    /// The HTTP status of the answer, if there was one.
+    pub(in crate::upstream) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
     /// In a few characters: the HTTP status if it is not 200, else the fault's label.
     pub(in crate::upstream) fn short(&self) -> Option<String> {
         match (self.status, self.kind) {

@@ -136,7 +136,11 @@ impl Probe {
         if let Some(verdict) = verdict {
             let label = verdict.kind.label();
             self.note(question, verdict.kind, Some(reply.status));
-            return (self.weigh(&verdict, question, reply.status, now), label);
+            let mut cause = Diagnosis::of(verdict.kind, Some(reply.status));
+            if let Some(target) = &reply.fields {
+                cause = cause.because(&format_args!("redirects to {target}"));
+            }
+            return (self.weigh(&verdict, question, cause, now), label);
         }
         let result = answer
             .ok()
@@ -161,28 +165,27 @@ impl Probe {
         &self,
         verdict: &Verdict,
         question: ProbeQuestion,
-        status: u16,
+        cause: Diagnosis,
         now: Instant,
     ) -> ProbeAnswer {
-        let cause = || Diagnosis::of(verdict.kind, Some(status));
         match verdict.penalty {
-            Penalty::Failure => ProbeAnswer::Nothing(cause()),
+            Penalty::Failure => ProbeAnswer::Nothing(cause),
             Penalty::Lagging { slots } if question == ProbeQuestion::Health => {
                 ProbeAnswer::Unwell { behind: slots }
             }
             Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::Refusal | Penalty::None => {
-                ProbeAnswer::Refused(cause())
+                ProbeAnswer::Refused(cause)
             }
             Penalty::HoldOff { .. } | Penalty::KeyRefused { .. } | Penalty::Lagging { .. } => {
-                let said = Some(status);
+                let said = cause.status();
                 let method = question.method();
                 self.member.penalise(verdict, said, method, None, now);
                 // A refused key, and an account without credits, is not a request to be held off
                 // for a while.
                 match verdict.penalty {
-                    Penalty::KeyRefused { .. } => ProbeAnswer::Refused(cause()),
-                    Penalty::HoldOff { credits: true, .. } => ProbeAnswer::Closed(cause()),
-                    _ => ProbeAnswer::Rests(cause()),
+                    Penalty::KeyRefused { .. } => ProbeAnswer::Refused(cause),
+                    Penalty::HoldOff { credits: true, .. } => ProbeAnswer::Closed(cause),
+                    _ => ProbeAnswer::Rests(cause),
                 }
             }
         }

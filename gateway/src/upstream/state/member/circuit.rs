@@ -5,6 +5,8 @@ use perijove_core::telemetry::seconds;
 use tokio::time::Instant;
 
 use super::Member;
+use super::trouble_log::{ALL, shown};
+use crate::upstream::health::diagnosis::Diagnosis;
 use crate::upstream::state::breaker::Trial;
 use crate::upstream::state::endpoint_state::UnfitCause;
 
@@ -64,10 +66,30 @@ impl Member {
         self.live
             .doubt(UnfitCause::Breaker, after != BreakerState::Closed);
         self.live.metrics.breaker.set(after.number());
-        tracing::info!(
-            upstream = self.live.id(),
-            from = before.label(),
-            to = after.label(),
+        self.tell_breaker(before, after);
+    }
+
+    /// That it opens is told with the reason, once in a while: an upstream that comes and goes opens it
+    /// again and again.
+    fn tell_breaker(&self, before: BreakerState, after: BreakerState) {
+        let (upstream, from, to) = (self.live.id(), before.label(), after.label());
+        let mut errors = self.live.errors.lock();
+        let opens = (before, after) == (BreakerState::Closed, BreakerState::Open);
+        if !opens || !errors.is_news("breaker", ALL, Instant::now()) {
+            drop(errors);
+            tracing::info!(upstream, from, to, "upstream circuit breaker changed");
+            return;
+        }
+        let last = errors
+            .last()
+            .map(|(method, error)| Diagnosis::of(error.kind, error.status).on(shown(method)));
+        drop(errors);
+        tracing::warn!(
+            upstream,
+            from,
+            to,
+            cause = last.as_ref().map(tracing::field::display),
+            cure = last.as_ref().map(Diagnosis::cure),
             "upstream circuit breaker changed"
         );
     }
