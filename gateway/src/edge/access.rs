@@ -71,7 +71,7 @@ impl AccessEntry {
                 .clone()
                 .map(UpstreamName::Rpc),
             cache: summary.cache.map(CacheStatus::label),
-            ..Self::nothing(context, started)
+            ..Self::unanswered(context, started)
         }
     }
 }
@@ -107,7 +107,7 @@ impl AccessEntry {
             fault: last_fault(&response.tried),
             upstream: response.upstream.clone().map(UpstreamName::Api),
             cache: response.cache.map(CacheStatus::label),
-            ..Self::nothing(context, context.started)
+            ..Self::unanswered(context, context.started)
         }
     }
 
@@ -125,7 +125,7 @@ impl AccessEntry {
             attempts: tried.iter().map(|tried| tried.times).sum(),
             upstreams: tried.to_vec(),
             fault: last_fault(tried),
-            ..Self::nothing(context, context.started)
+            ..Self::unanswered(context, context.started)
         }
     }
 
@@ -144,7 +144,7 @@ impl AccessEntry {
             method: product,
             calls: 1,
             outcome: CLIENT_GONE,
-            ..Self::nothing(context, context.started)
+            ..Self::unanswered(context, context.started)
         }
     }
 
@@ -162,12 +162,12 @@ impl AccessEntry {
             method,
             calls,
             outcome: CLIENT_GONE,
-            ..Self::nothing(context, started)
+            ..Self::unanswered(context, started)
         }
     }
 
     /// What is known before there is an answer.
-    fn nothing(context: &RequestContext, started: Instant) -> Self {
+    fn unanswered(context: &RequestContext, started: Instant) -> Self {
         Self {
             status: 0,
             method: "-",

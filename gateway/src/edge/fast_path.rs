@@ -33,15 +33,15 @@ use super::http1::{ConnectionEnd, Http1};
 use super::reply::{self, ApiRefusal};
 use super::request_end::ConnectionCut;
 use super::request_head::RequestHead;
-use super::rpc_app::{RpcApp, note};
+use super::rpc_app::{RpcApp, annotate_span};
 use super::session::HttpSession as _;
 use super::websocket::{self, UpgradeRequest, UpgradedConnection};
 use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
 
-/// Serves an HTTP/1 connection until its end, or until it becomes a WebSocket. `patience` limits the silence before the first
-/// request; before later ones the current configuration does.
+/// Serves an HTTP/1 connection until its end, or until it becomes a WebSocket. `patience` limits the
+/// idle time before the first request; before later ones the current configuration does.
 pub(super) async fn serve(
     app: &Arc<RpcApp>,
     stream: Stream,
@@ -62,12 +62,12 @@ pub(super) async fn serve(
         }
         if connection.http1.skip_line() && connection.http1.unread.is_empty() {
             let limits = &app.published.load().config.limits;
-            connection.silence.shorten(limits.head_timeout);
+            connection.idle.shorten(limits.head_timeout);
             continue;
         }
         let snapshot = app.published.load();
         let Some(call) = connection.call(app, &snapshot) else {
-            match connection.long_way(app, &snapshot).await {
+            match connection.serve_parsed(app, &snapshot).await {
                 Ok(None) => continue,
                 Ok(Some(opening)) => return Some(connection.upgraded(opening)),
                 Err(ConnectionCut) => return None,
@@ -79,7 +79,7 @@ pub(super) async fn serve(
             return None;
         }
         connection.answer(app, &snapshot, call).await.ok()?;
-        tracked.end(connection.silence.since);
+        tracked.end(connection.idle.since);
     }
 }
 
@@ -89,7 +89,7 @@ struct FastConnection<'a> {
     tracked: &'a Arc<TrackedConnection>,
     /// The first bytes were examined before, and arrive by themselves.
     looked_at: bool,
-    silence: IdleTimer,
+    idle: IdleTimer,
     /// This port serves WebSocket only.
     only_websocket: bool,
 }
@@ -111,7 +111,7 @@ impl<'a> FastConnection<'a> {
             http1: Http1Connection::new(stream),
             tracked,
             looked_at: true,
-            silence: IdleTimer::new(patience),
+            idle: IdleTimer::new(patience),
             only_websocket,
         }
     }
@@ -129,7 +129,7 @@ impl<'a> FastConnection<'a> {
         let came = tokio::select! {
             biased;
             came = self.http1.read() => came,
-            () = self.silence.too_long() => false,
+            () = self.idle.expired() => false,
         };
         if came && std::mem::take(&mut self.looked_at) {
             self.http1.read().now_or_never();
@@ -163,7 +163,7 @@ impl<'a> FastConnection<'a> {
         let head = RequestHead::new(fields, context);
         let (before, length) = (simple.head, simple.body);
         drop(self.http1.take_head(before));
-        self.silence.patience = keepalive;
+        self.idle.patience = keepalive;
         Some(FastCall {
             head,
             body: self.http1.unread.split_to(length).freeze(),
@@ -194,20 +194,20 @@ impl<'a> FastConnection<'a> {
         let entry = log.then(|| AccessEntry::new(&response, &head));
         let limits = &snapshot.config.limits;
         let Http1Connection { stream, buffer, .. } = &mut self.http1;
-        let mut manner = WriteMode::kept_alive();
-        let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
+        let mut mode = WriteMode::kept_alive();
+        let mut wire = DirectWrite::new(stream, buffer, &mut mode, self.tracked, limits);
         app.metrics
             .replied_to(&head.context, response.status, snapshot);
-        note(&response, &head);
+        annotate_span(&response, &head);
         let written = reply::write(&mut wire, response, &head, &snapshot.config).await;
         app.account(entry.as_ref(), written)?;
-        self.silence.since = Instant::now();
+        self.idle.since = Instant::now();
         Ok(())
     }
 
     /// Parses the next request fully and answers it, unless it asks for a WebSocket. An error ends
     /// the connection.
-    async fn long_way(
+    async fn serve_parsed(
         &mut self,
         app: &RpcApp,
         snapshot: &Arc<Snapshot>,
@@ -243,8 +243,8 @@ impl<'a> FastConnection<'a> {
         let ends = session.ends();
         match (served, ends) {
             (Ok(()), ConnectionEnd::GoesOn) => {
-                self.silence.patience = snapshot.config.listen.keepalive;
-                self.silence.since = Instant::now();
+                self.idle.patience = snapshot.config.listen.keepalive;
+                self.idle.since = Instant::now();
                 Ok(None)
             }
             (_, ConnectionEnd::Reset) => {
@@ -252,7 +252,7 @@ impl<'a> FastConnection<'a> {
                 Err(ConnectionCut)
             }
             (Ok(()), ConnectionEnd::Unread) => {
-                self.http1.farewell().await;
+                self.http1.linger().await;
                 Err(ConnectionCut)
             }
             _ => Err(ConnectionCut),
@@ -270,13 +270,14 @@ impl<'a> FastConnection<'a> {
         let fields = RequestFields::default();
         let context = head::context(&fields, self.tracked, Protocol::Http1, snapshot);
         let head = RequestHead::new(&fields, context);
-        let mut manner = WriteMode::for_request(false, true, false);
+        let mut mode = WriteMode::for_request(false, true, false);
         let Http1Connection { stream, buffer, .. } = &mut self.http1;
         let limits = &snapshot.config.limits;
-        let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
+        let mut wire = DirectWrite::new(stream, buffer, &mut mode, self.tracked, limits);
         let refusal = ApiRefusal::rpc(rejection);
-        app.tell(&mut wire, snapshot, &refusal, &head).await?;
-        self.http1.farewell().await;
+        app.write_refusal(&mut wire, snapshot, &refusal, &head)
+            .await?;
+        self.http1.linger().await;
         Err(ConnectionCut)
     }
 }

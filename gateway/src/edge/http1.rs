@@ -40,7 +40,7 @@ pub(super) struct Http1<'c> {
     body: BodyReader,
     /// Bytes of the body that were taken.
     taken: u64,
-    manner: WriteMode,
+    mode: WriteMode,
     tracked: &'c Arc<TrackedConnection>,
     limits: &'c Limits,
     /// The client waits for `100 Continue`.
@@ -53,7 +53,7 @@ impl<'c> Http1<'c> {
         request: &'c ParsedRequest,
         (tracked, limits): (&'c Arc<TrackedConnection>, &'c Limits),
     ) -> Self {
-        let manner = WriteMode::for_request(
+        let mode = WriteMode::for_request(
             request.keeps_alive,
             request.is_current,
             request.method == Method::HEAD,
@@ -63,7 +63,7 @@ impl<'c> Http1<'c> {
             request,
             body: BodyReader::new(request.framing),
             taken: 0,
-            manner,
+            mode,
             tracked,
             limits,
             expected: request.expects_continue,
@@ -76,11 +76,11 @@ impl<'c> Http1<'c> {
         // request.
         while let Ok(BodyChunk::Data(_unwanted)) = self.body.take(&mut self.connection.unread) {}
         if !self.body.is_done() {
-            self.manner.close();
+            self.mode.close();
         }
         let Http1Connection { stream, buffer, .. } = &mut *self.connection;
-        let manner = &mut self.manner;
-        DirectWrite::new(stream, buffer, manner, self.tracked, self.limits)
+        let mode = &mut self.mode;
+        DirectWrite::new(stream, buffer, mode, self.tracked, self.limits)
     }
 
     /// Refuses a body as soon as a chunk announces that it will be too long.
@@ -95,11 +95,11 @@ impl<'c> Http1<'c> {
 
     /// What becomes of the connection after the exchange.
     pub(super) fn ends(&mut self) -> ConnectionEnd {
-        if self.manner.is_cut_short() {
+        if self.mode.is_cut_short() {
             ConnectionEnd::Reset
         } else if !self.body.is_done() {
             ConnectionEnd::Unread
-        } else if self.manner.keeps_alive() {
+        } else if self.mode.keeps_alive() {
             ConnectionEnd::GoesOn
         } else {
             ConnectionEnd::Closes
@@ -214,7 +214,7 @@ impl HttpSession for Http1<'_> {
     }
 
     fn close(&mut self) {
-        self.manner.close();
+        self.mode.close();
     }
 
     fn wire(&mut self) -> impl ResponseWriter {

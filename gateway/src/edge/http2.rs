@@ -71,7 +71,7 @@ pub(super) async fn serve(
     let mut shutdown = shutdown.clone();
     let mut leaving = false;
     let mut malformed = 0;
-    let mut silence = patience.beginning;
+    let mut idle_limit = patience.beginning;
     let streams = Arc::new(Streams::default());
     loop {
         let accepted = tokio::select! {
@@ -84,11 +84,11 @@ pub(super) async fn serve(
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
-            () = streams.none_for(silence) => return,
+            () = streams.none_for(idle_limit) => return,
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
-                silence = patience.idle;
+                idle_limit = patience.idle;
                 answer(app, tracked, session, streams.one());
             }
             Ok(Some(H2Accept::Rejected)) => {
@@ -177,10 +177,10 @@ impl Streams {
     }
 
     /// Resolves when there has been no stream for this long. A new stream restarts the time.
-    async fn none_for(&self, silence: Duration) {
+    async fn none_for(&self, idle_limit: Duration) {
         while self.count.load(Ordering::Acquire) > 0 {
             self.none.notified().await;
         }
-        sleep(silence).await;
+        sleep(idle_limit).await;
     }
 }

@@ -8,7 +8,7 @@ use super::body;
 use super::reply;
 use super::request_end::{ConnectionCut, RequestEnd};
 use super::request_head::RequestHead;
-use super::rpc_app::{RpcApp, note};
+use super::rpc_app::{RpcApp, annotate_span};
 use super::session::HttpSession;
 use super::write_pace::WriteFault;
 use crate::error::Rejection;
@@ -49,7 +49,7 @@ impl RpcApp {
         let entry = log.then(|| AccessEntry::new(&response, head));
         self.metrics
             .replied_to(&head.context, response.status, snapshot);
-        note(&response, head);
+        annotate_span(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));

@@ -1,5 +1,5 @@
 //! What brings an answer to its client: Pingora's HTTP/2 session ([`super::paced_http2`]), or the bare
-//! HTTP/1 connection ([`super::fast_path`]).
+//! HTTP/1 connection ([`super::http1::wire`]).
 
 use bytes::Bytes;
 use smallvec::SmallVec;

@@ -19,7 +19,7 @@ use super::reply::{self, ApiRefusal};
 use super::reply_head::Preflight;
 use super::request_end::{ConnectionCut, RequestEnd};
 use super::request_head::RequestHead;
-use super::rpc_app::{RpcApp, note};
+use super::rpc_app::{RpcApp, annotate_span};
 use super::session::HttpSession;
 use super::write_pace::WriteFault;
 use crate::context::Protocol;
@@ -206,7 +206,7 @@ impl RpcApp {
         let entry = log.then(|| AccessEntry::new(&response, head));
         self.metrics
             .replied_to(&head.context, response.status, snapshot);
-        note(&response, head);
+        annotate_span(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
@@ -244,6 +244,6 @@ impl RpcApp {
         let head = RequestHead::new(&fields, context);
         let refusal = ApiRefusal::rpc(rejection);
         // The client may be gone already; nothing else can be done.
-        drop(self.tell(via, &snapshot, &refusal, &head).await);
+        drop(self.write_refusal(via, &snapshot, &refusal, &head).await);
     }
 }

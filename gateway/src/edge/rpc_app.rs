@@ -118,7 +118,7 @@ impl RpcApp {
             session.close();
         }
         let mut wire = session.wire();
-        self.tell(&mut wire, snapshot, refusal, head).await
+        self.write_refusal(&mut wire, snapshot, refusal, head).await
     }
 
     /// What is left of the plan of a caller that is known.
@@ -129,7 +129,7 @@ impl RpcApp {
     }
 
     /// Writes, counts and logs a refusal.
-    pub(super) async fn tell(
+    pub(super) async fn write_refusal(
         &self,
         wire: &mut impl ResponseWriter,
         snapshot: &Snapshot,
@@ -160,7 +160,7 @@ impl RpcApp {
 }
 
 /// Tells a request's span what it is answered with.
-pub(super) fn note(response: &Response, head: &RequestHead) {
+pub(super) fn annotate_span(response: &Response, head: &RequestHead) {
     let (context, summary) = (&head.context, &response.summary);
     context.called(
         summary.method,

@@ -45,7 +45,9 @@ fn budgets_that_do_not_pay_for_the_first_probes_are_doubted() {
             Some("nothing is sent there for 10s; 4 is enough"),
         ),
     ] {
-        let text = format!("upstreams: [{{id: a, url: 'http://10.0.0.1', tier: paid, budget: {{{budget}}}}}]");
+        let text = format!(
+            "upstreams: [{{id: a, url: 'http://10.0.0.1', tier: paid, budget: {{{budget}}}}}]"
+        );
         let mut warnings = parse_text(&text).unwrap().warnings;
         warnings.retain(|warning| warning.starts_with("upstreams.a.budget.burst: "));
         match doubt {

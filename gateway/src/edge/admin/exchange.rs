@@ -72,7 +72,7 @@ impl<'a> AdminConnection<'a> {
     /// Serves requests until the connection ends.
     pub(super) async fn serve(mut self, shutdown: &ShutdownWatch) {
         loop {
-            if self.http1.unread.is_empty() && !self.comes().await {
+            if self.http1.unread.is_empty() && !self.begins().await {
                 return;
             }
             if self.exchange(shutdown).await.is_err() {
@@ -82,7 +82,7 @@ impl<'a> AdminConnection<'a> {
     }
 
     /// Waits for the first bytes of a request.
-    async fn comes(&mut self) -> bool {
+    async fn begins(&mut self) -> bool {
         matches!(timeout(IDLE, self.http1.read()).await, Ok(true))
     }
 
@@ -119,7 +119,7 @@ impl<'a> AdminConnection<'a> {
             }
             Err(BodyFault::Rejected(rejection)) => {
                 session.close();
-                note(app, &snapshot, tracked, &rejection);
+                count_and_log(app, &snapshot, tracked, &rejection);
                 AdminResponse::refused(&rejection)
             }
             Err(BodyFault::Gone) => return Err(ConnectionCut),
@@ -128,7 +128,7 @@ impl<'a> AdminConnection<'a> {
         match (written, session.ends()) {
             (Ok(()), ConnectionEnd::GoesOn) => Ok(()),
             (Ok(()), ConnectionEnd::Unread) => {
-                self.http1.farewell().await;
+                self.http1.linger().await;
                 Err(ConnectionCut)
             }
             _ => Err(ConnectionCut),
@@ -137,13 +137,13 @@ impl<'a> AdminConnection<'a> {
 
     /// Refuses what is no request.
     async fn refuse(&mut self, snapshot: &Snapshot, limits: &Limits, rejection: &Rejection) {
-        note(self.app, snapshot, self.tracked, rejection);
+        count_and_log(self.app, snapshot, self.tracked, rejection);
         let Http1Connection { stream, buffer, .. } = &mut self.http1;
-        let mut manner = WriteMode::for_request(false, true, false);
-        let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
+        let mut mode = WriteMode::for_request(false, true, false);
+        let mut wire = DirectWrite::new(stream, buffer, &mut mode, self.tracked, limits);
         let written = write(&mut wire, AdminResponse::refused(rejection)).await;
         if written.is_ok() {
-            self.http1.farewell().await;
+            self.http1.linger().await;
         }
     }
 }
@@ -171,7 +171,12 @@ fn headers(request: &ParsedRequest) -> HeaderMap {
 }
 
 /// Counts a refusal, and logs it as those of clients are logged.
-fn note(app: &AdminApp, snapshot: &Snapshot, tracked: &TrackedConnection, rejection: &Rejection) {
+fn count_and_log(
+    app: &AdminApp,
+    snapshot: &Snapshot,
+    tracked: &TrackedConnection,
+    rejection: &Rejection,
+) {
     tracing::debug!(%rejection, "invalid request to the admin port");
     app.metrics.refused(rejection.label());
     if snapshot.config.log.access {

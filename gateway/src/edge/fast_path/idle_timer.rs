@@ -29,8 +29,8 @@ impl IdleTimer {
         self.timer.as_mut().reset(self.since + self.patience);
     }
 
-    /// Resolves when the silence exceeds the limit.
-    pub(super) async fn too_long(&mut self) {
+    /// Resolves when the client has been idle for longer than the limit.
+    pub(super) async fn expired(&mut self) {
         loop {
             self.timer.as_mut().await;
             let end = self.since + self.patience;

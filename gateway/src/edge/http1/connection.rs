@@ -18,10 +18,10 @@ use crate::error::Rejection;
 /// Bytes read at once.
 const ROOM: usize = 8 * 1024;
 
-/// How long, and for how many bytes, a client is read from that was refused before it had sent its
-/// whole request. If the connection were closed at once it would be reset, and the answer lost.
-const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELL_BYTES: usize = 1024 * 1024;
+/// How long, and for how many bytes, a client is read from (a lingering close) that was refused before
+/// it had sent its whole request. If the connection were closed at once it would be reset, and the answer lost.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// A connection between two requests.
 pub(in crate::edge) struct Http1Connection {
@@ -107,11 +107,11 @@ impl Http1Connection {
     }
 
     /// Ends the connection, but reads until the client has received its answer and closed.
-    pub(in crate::edge) async fn farewell(&mut self) {
+    pub(in crate::edge) async fn linger(&mut self) {
         let leave = async {
             self.stream.shutdown().await.ok()?;
             let mut heard = self.unread.len();
-            while heard < FAREWELL_BYTES {
+            while heard < LINGER_BYTES {
                 self.unread.clear();
                 if !self.read().await {
                     break;
@@ -120,6 +120,6 @@ impl Http1Connection {
             }
             Some(())
         };
-        drop(timeout(FAREWELL, leave).await);
+        drop(timeout(LINGER, leave).await);
     }
 }

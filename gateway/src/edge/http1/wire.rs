@@ -83,7 +83,7 @@ pub(in crate::edge) struct DirectWrite<'a> {
     stream: &'a mut Stream,
     /// What is written at once; its space is reused.
     buffer: &'a mut Vec<u8>,
-    manner: &'a mut WriteMode,
+    mode: &'a mut WriteMode,
     pace: WritePace<'a>,
 }
 
@@ -91,14 +91,14 @@ impl<'a> DirectWrite<'a> {
     pub(in crate::edge) fn new(
         stream: &'a mut Stream,
         buffer: &'a mut Vec<u8>,
-        manner: &'a mut WriteMode,
+        mode: &'a mut WriteMode,
         tracked: &'a Arc<TrackedConnection>,
         limits: &'a Limits,
     ) -> Self {
         Self {
             stream,
             buffer,
-            manner,
+            mode,
             pace: WritePace::new(tracked, limits),
         }
     }
@@ -115,7 +115,7 @@ impl<'a> DirectWrite<'a> {
         self.buffer.extend_from_slice(b"\r\n");
         tell(&mut |name, value| self.line(name, value));
         self.line("date", get_cached_date().as_bytes());
-        let connection: &[u8] = if self.manner.keeps_alive {
+        let connection: &[u8] = if self.mode.keeps_alive {
             b"keep-alive"
         } else {
             b"close"
@@ -137,7 +137,7 @@ impl<'a> DirectWrite<'a> {
             itoa::Buffer::new().format(length).as_bytes(),
         );
         self.buffer.extend_from_slice(b"\r\n");
-        if self.manner.bodyless {
+        if self.mode.bodyless {
             return self.send(&[]).await;
         }
         if length > SMALL {
@@ -174,26 +174,26 @@ impl ResponseWriter for DirectWrite<'_> {
     }
 
     fn is_bodyless(&self) -> bool {
-        self.manner.bodyless
+        self.mode.bodyless
     }
 
     async fn begin(&mut self, lines: &ReplyHead<'_>) -> Result<(), WriteFault> {
         self.head(lines.status, |line| lines.tell(line));
-        if self.manner.chunks {
+        if self.mode.chunks {
             self.line("transfer-encoding", b"chunked");
-        } else if !self.manner.bodyless {
-            self.manner.open_ended = true;
+        } else if !self.mode.bodyless {
+            self.mode.open_ended = true;
         }
         self.buffer.extend_from_slice(b"\r\n");
         self.send(&[]).await
     }
 
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
-        if self.manner.bodyless {
+        if self.mode.bodyless {
             return Ok(());
         }
         self.buffer.clear();
-        if !self.manner.chunks {
+        if !self.mode.chunks {
             return self.send(&[chunk]).await;
         }
         write!(self.buffer, "{:x}\r\n", chunk.len()).ok();
@@ -201,8 +201,8 @@ impl ResponseWriter for DirectWrite<'_> {
     }
 
     async fn end(&mut self) -> Result<(), WriteFault> {
-        self.manner.open_ended = false;
-        if !self.manner.chunks || self.manner.bodyless {
+        self.mode.open_ended = false;
+        if !self.mode.chunks || self.mode.bodyless {
             return Ok(());
         }
         self.buffer.clear();
