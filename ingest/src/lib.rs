@@ -4,6 +4,7 @@
 //! The modules form layers: each imports only from those above it in this list, and
 //! `tests/layering.rs` holds the table.
 
+mod planted;
 pub mod record;
 
 pub mod decode;

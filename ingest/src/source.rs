@@ -39,6 +39,13 @@ pub struct Source {
     ended: bool,
 }
 
+/// The thread that reads is gone and has not said why: it has panicked.
+fn abandoned() -> SourceEvent {
+    tracing::error!(task = "source", "task ended unexpectedly; shutting down");
+    let text = "task `source` ended unexpectedly; see the log";
+    SourceEvent::Ended(Err(SourceError::new(SourceErrorKind::Other, text)))
+}
+
 impl Source {
     /// From the ends of its channels. The sender of events bounds what it sends by a [`BufferBudget`].
     pub fn new(events: UnboundedReceiver<SourceEvent>, control: Control) -> Self {
@@ -53,11 +60,7 @@ impl Source {
     /// that ended without one. Cancel safe.
     pub async fn next(&mut self) -> Option<SourceEvent> {
         let event = self.events.recv().await;
-        let event = event.or_else(|| {
-            let broken =
-                SourceError::new(SourceErrorKind::Other, "the source ended without an error");
-            (!self.ended).then_some(SourceEvent::Ended(Err(broken)))
-        });
+        let event = event.or_else(|| (!self.ended).then(abandoned));
         self.ended |= matches!(event, Some(SourceEvent::Ended(_)));
         event
     }

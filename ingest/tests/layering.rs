@@ -12,7 +12,7 @@ use perijove_tests::layering::{Sources, Use};
 /// The layers from the top. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
     // Pure: no clock, no I/O of their own.
-    &["record"],
+    &["planted", "record"],
     &["decode", "position", "recording"],
     &["project"],
     &["config", "dead_letter", "generator", "oracle"],

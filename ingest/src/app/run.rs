@@ -109,7 +109,8 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
     let opened = Counted::open(file).map_err(|error| failed(error.into()))?;
     let (read, length) = (opened.count(), opened.length());
     let reader = RecordingReader::new(BufReader::new(opened)).map_err(failed)?;
-    let Some(database) = database(config, services.stopping.clone()).await? else {
+    let opening = Box::pin(database(config, services.stopping.clone()));
+    let Some(database) = services.supervised(opening).await?? else {
         return Err(RunError::GaveUp);
     };
     let context = PipelineContext {
@@ -132,7 +133,8 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
     if gave_up.load(Ordering::Acquire) {
         return Err(RunError::GaveUp);
     }
-    ran
+    ran?;
+    services.all_ended_well().await
 }
 
 async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<(), RunError> {
@@ -149,7 +151,8 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         .map(|stream| stream.topic.clone())
         .collect();
     let metrics = SourceMetrics::register(&services.registry, &kafka.group.id, &topics)?;
-    let Some(database) = database(config, services.stopping.clone()).await? else {
+    let opening = Box::pin(database(config, services.stopping.clone()));
+    let Some(database) = services.supervised(opening).await?? else {
         return Ok(());
     };
     housekeeping::start(config, &database, &services.metrics, &services.supervisor);
@@ -191,7 +194,8 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
     if let Some(price_publisher) = price_publisher {
         price_publisher.end(LAST).await;
     }
-    ran
+    ran?;
+    services.all_ended_well().await
 }
 
 /// Waits until the program has been asked to stop and has had the time for it.

@@ -5,6 +5,8 @@
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::planted;
+
 /// Starts supervised tasks.
 #[derive(Clone, Debug)]
 pub(super) struct Supervisor(mpsc::UnboundedSender<Stop>);
@@ -56,6 +58,7 @@ impl Supervisor {
         let supervisor = self.clone();
         tokio::spawn(async move {
             let _guard = Guard(&supervisor, name);
+            planted::fault(name);
             task.await;
         })
     }

@@ -28,6 +28,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::config::Kafka;
+use crate::planted;
 use crate::source::{Control, Source, SourceError, SourceErrorKind, SourceMetrics, SourceStatus};
 use context::Context;
 use driver::Driver;
@@ -60,7 +61,10 @@ pub fn start(
     let driver = Driver::new(consumer, kafka, subscription, status, metrics, events);
     thread::Builder::new()
         .name("kafka".to_owned())
-        .spawn(move || driver.run(&commands))
+        .spawn(move || {
+            planted::fault("kafka");
+            driver.run(&commands);
+        })
         .map_err(|error| SourceError::new(SourceErrorKind::Other, error.to_string()))?;
     Ok(Source::new(received, control))
 }

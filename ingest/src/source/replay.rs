@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
+use crate::planted;
 use crate::record::{Partition, Record};
 use crate::recording::RecordingReader;
 use crate::source::buffer::{FillLevel, PartitionBudget};
@@ -57,7 +58,10 @@ pub fn start<R: Read + Send + 'static>(
     };
     thread::Builder::new()
         .name("replay".to_owned())
-        .spawn(move || replay.run(reader))
+        .spawn(move || {
+            planted::fault("replay");
+            replay.run(reader);
+        })
         .map_err(|error| SourceError::new(SourceErrorKind::Other, error.to_string()))?;
     Ok(Source::new(received, Control::new(sent, status)))
 }

@@ -13,6 +13,7 @@
 )]
 
 mod beginning;
+mod broken_tasks;
 mod commands;
 mod console;
 mod crash;

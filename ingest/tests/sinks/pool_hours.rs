@@ -117,7 +117,7 @@ fn expected(batch: &RowBatch) -> BTreeMap<Key, Volume> {
         let (volume, wallets) = hours.entry(key).or_default();
         volume.0 += 1;
         wallets.extend(trade.trader);
-        volume.1 = wallets.len() as i64;
+        volume.1 = i64::try_from(wallets.len()).unwrap();
         add(&mut volume.2, whole(trade.base()));
         add(&mut volume.3, whole(trade.quote()));
         add(&mut volume.4, dollars(trade));

@@ -58,6 +58,26 @@ impl Services {
         })
     }
 
+    /// The outcome of some work, unless a task ends meanwhile that should not have.
+    ///
+    /// # Errors
+    /// Such a task has ended.
+    pub(super) async fn supervised<F: Future>(&mut self, work: F) -> Result<F::Output, RunError> {
+        tokio::select! {
+            biased;
+            end = self.stops.next() => Err(ended(end)),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Looks once more, when all is done, for a task that has ended in the meantime.
+    ///
+    /// # Errors
+    /// There is one.
+    pub(super) async fn all_ended_well(&mut self) -> Result<(), RunError> {
+        self.supervised(std::future::ready(())).await
+    }
+
     /// Runs until the source has ended, or a task that should not have.
     pub(super) async fn run(
         &mut self,
@@ -67,10 +87,7 @@ impl Services {
         let control = source.control().clone();
         self.health.follow(&control);
         stop_when_told(self.stopping.clone(), control);
-        tokio::select! {
-            ran = Pipeline::run(context, source) => Ok(ran?),
-            end = self.stops.next() => Err(ended(end)),
-        }
+        Ok(self.supervised(Pipeline::run(context, source)).await??)
     }
 }
 
