@@ -1,5 +1,8 @@
 """The status page in a real browser: it is live, says all in words too, and needs nothing from outside."""
 
+import re
+import sys
+import time
 import unittest
 import urllib.parse
 import urllib.request
@@ -7,9 +10,9 @@ import urllib.request
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from scene import PATIENCE, Scene
+from scene import PATIENCE, Scene, with_scheme
 from test_live import CALLS, QUOTES
-from tools import program
+from tools import binary, program
 
 PHONE = {"width": 320, "height": 640}
 DESK = {"width": 1280, "height": 900}
@@ -21,9 +24,10 @@ class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         scene = cls.enterClassContext(Scene())
-        validators, fault = scene.sandbox(3, "--jupiter", "self-hosted,hosted")
+        cls.scene = scene
+        cls.validators, fault = scene.sandbox(3, "--jupiter", "self-hosted,hosted")
         cls.fault = staticmethod(fault)
-        upstreams = [{"id": f"v{n}", "url": url, "tier": "local"} for n, url in enumerate(validators)]
+        upstreams = [{"id": f"v{n}", "url": url, "tier": "local"} for n, url in enumerate(cls.validators)]
         upstreams[2] |= {"budget": {"requests": 2000, "per": "second", "burst": 2000}}
         jupiters = [{"id": name, "kind": name, "url": url, "tier": "local"}
                     for name, url in zip(("self-hosted", "hosted"), scene.jupiters)]
@@ -37,8 +41,8 @@ class Page(unittest.TestCase):
         cls.addClassCleanup(cls.browser.close)
         expect.set_options(timeout=PATIENCE * 1000)
 
-    def page(self, viewport=DESK, complains=False, **options):
-        """The page, opened; what the browser complains about fails the test at its end, unless it has to."""
+    def page(self, viewport=DESK, complains=False, at=None, **options):
+        """The page, of the gateway at some address, opened; what the browser complains about fails the test at its end, unless it has to."""
         context = self.browser.new_context(viewport=viewport, **options)
         self.addCleanup(context.close)
         page, complaints, self.asked = context.new_page(), [], []
@@ -47,7 +51,7 @@ class Page(unittest.TestCase):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: self.asked.append(request.url))
         self.addCleanup(lambda: self.assertEqual(bool(complaints), complains, complaints))
-        page.goto(self.admin)
+        page.goto(at or self.admin)
         expect(page.locator("#upstreams .card")).to_have_count(3)
         return page
 
@@ -103,6 +107,54 @@ class Page(unittest.TestCase):
         self.fault(1)
         expect(card.locator(".mark")).to_have_text("✓")
         self.assertEqual(card.evaluate(colours), green)
+
+    def test_a_process_that_is_killed_turns_red_within_seconds(self):
+        """Three nodes that are processes of their own; docs/operations/failing-upstreams.md says what was measured."""
+        words = [binary("SANDBOX"), "--print-json", "--base-port", "0", "--control", "127.0.0.1:0", "--validators", 1]
+        nodes = [self.scene.start(f"node{n}", *words, announces=True) for n in range(3)]
+        _, address = self.scene.gateway("killed", [{"id": f"n{n}", "url": with_scheme(said["validators"][0]), "tier": "local"}
+                                                   for n, (_, said) in enumerate(nodes)])
+        self.scene.load(address["rpc"], CALLS)
+        page = self.page(at=address["admin"])
+        card = self.card(page, "n1")
+        expect(page.locator("#verdict")).to_contain_text("ready, 3 of 3 upstreams healthy")
+        killed = time.monotonic()
+        nodes[1][0].kill()
+        expect(card.locator(".mark")).to_have_text("✕")
+        took = time.monotonic() - killed
+        sys.stderr.write(f"\na killed upstream was red after {took:.2f} s\n")
+        self.assertTrue(is_red(card.evaluate("card => getComputedStyle(card).borderLeftColor")))
+        self.assertLess(took, 20, "on a machine that has other things to do")
+
+    def test_a_budget_that_drains_says_when_it_ends(self):
+        upstreams = [{"id": name, "url": url, "tier": tier, **more} for name, url, tier, more in (
+            ("metered", self.validators[0], "local", {"budget": {"requests": 60, "per": "hour", "burst": 400}}),
+            ("spare", self.validators[1], "public", {}), ("other", self.validators[2], "public", {}))]
+        _, address = self.scene.gateway("drained", upstreams, cache={"enabled": False})
+        page = self.page(at=address["admin"])
+        card, budget = self.card(page, "metered"), self.card(page, "metered").locator("[data-is=budget-text]")
+        expect(budget).to_contain_text("of 400 at once")
+        self.scene.load(address["rpc"], CALLS, every=0.05)
+        expect(budget).to_have_text(re.compile(r"of 400 at once, draining, used up in \d+ (s|min) at this rate; 60 each hour"))
+        expect(budget).to_contain_text("budget: 0 of 400 at once")
+        expect(card.locator(".state")).to_contain_text("budget spent")
+        self.assertEqual(card.locator("meter").evaluate("meter => meter.value"), 0)
+        expect(self.card(page, "spare").locator("[data-is=budget-part]")).to_be_hidden()
+
+    def test_a_refusal_is_told_with_its_hold_its_cause_its_cure_and_since_when(self):
+        self.fault(0, kind="http-status", status=403, methods=["getBalance"])
+        self.addCleanup(self.fault, 0)
+        card = self.card(self.page(), "v0")
+        expect(card.locator(".state")).to_have_text(re.compile(r"^refuses getBalance \(HTTP 403\), for \d+ s$"))
+        expect(card.locator(".mark")).to_have_text("!")
+        told = card.locator("[data-is=reasons]")
+        for what, says in (("the hold", r"getBalance: [\w -]+, .*\(HTTP 403\), since \d+ s, asked again (in \d+ s|with the next call)"),
+                           ("the cause", r"HTTP 403"), ("the cure", r"likely cure: \w+"),
+                           ("the last error", r"last error: getBalance: .*\(HTTP 403\), \d+ s ago")):
+            with self.subTest(what):
+                expect(told).to_have_text(re.compile(says))
+        self.fault(0)
+        expect(card.locator(".state")).to_contain_text("healthy")
 
     def test_a_phone_scrolls_down_and_nowhere_else(self):
         page = self.page(PHONE, is_mobile=True, has_touch=True)

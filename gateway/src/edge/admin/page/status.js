@@ -131,9 +131,10 @@ function budget(made, one) {
   remember(left, one.budget_left);
   const before = left[Math.max(0, left.length - 10)];
   const trend = one.budget_left < before ? ", draining" : one.budget_left > before ? ", filling" : "";
-  const { burst, requests, per } = one.budget;
+  const { burst, requests, per, ends_seconds: ends } = one.budget;
+  const end = ends === null ? "" : one.budget_left === 0 ? ", used up" : `, used up in ${time(ends)} at this rate`;
   write(parts["budget-text"],
-    `budget: ${number(one.budget_left)} of ${number(burst)} at once${trend}; ${number(requests)} each ${per}`);
+    `budget: ${number(one.budget_left)} of ${number(burst)} at once${trend}${end}; ${number(requests)} each ${per}`);
   const meter = parts.budget;
   meter.max = burst;
   meter.low = burst / 4;
