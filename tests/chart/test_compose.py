@@ -9,8 +9,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from collector import Collector
+from live_ingest import metric
 from scene import Scene, eventually, fetch, free_port, listens, recording
-from test_live import call, metric
+from test_live import call
 from tools import ROOT, binary, program, run
 
 FOLDER = ROOT / "deploy/compose"

@@ -3,7 +3,6 @@
 import os
 import re
 import tempfile
-import unittest
 
 from release import Releases, values
 from tools import CHART, ROOT, run

@@ -7,7 +7,6 @@ and so is how often is scraped. Each fault has a gateway or an ingest to itself,
 import contextlib
 import itertools
 import json
-import math
 import os
 import re
 import socket
@@ -16,19 +15,16 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
-import yaml
-from confluent_kafka import OFFSET_END, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
-
 import pictures
-from scene import PATIENCE, Proxy, Scene, eventually, fetch, free_port, listens, recording
+from live_ingest import Ingests
+from panels import Panels
+from scene import PATIENCE, Proxy, Scene, eventually, fetch, free_port, listens
 from test_rules import dashboards, rules
-from tools import ROOT, RULES, binary, postgres, run
+from tools import ROOT, RULES
 
 HURRY = 30
 # Bounds of latency, and what is in place of them.
 LENIENT = {"0.2": "0.4", "0.5": "2.5"}
-TOPIC = "solana.dextrades.proto"
 SOL = "So11111111111111111111111111111111111111112"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -50,7 +46,9 @@ EXPECTED = {
     "jupiter-old": {"JupiterMarketsOld", "JupiterUpstreamDown"},
     "jupiter-unheard": {"JupiterTradesUnheard", "PerijoveRedisDown"},
     "locked-out": {"PerijoveKeyRefused", "PerijoveUpstreamDown"},
-    "no-redis": {"PerijoveRedisDown", "JupiterAPIHighErrorRate", "JupiterErrorBudgetBurnsFast", "JupiterErrorBudgetBurnsSlowly"},
+    # Quotes are slow, not prices.
+    "jupiter-slow": {"JupiterAPIHighLatency", "JupiterLatencyBudgetBurnsFast", "JupiterLatencyBudgetBurnsSlowly"},
+    "no-redis": {"PerijoveRedisDown", "PerijoveBudgetSharingLost", "JupiterAPIHighErrorRate", "JupiterErrorBudgetBurnsFast", "JupiterErrorBudgetBurnsSlowly"},
     "slow-redis": {"JupiterAPIHighLatency", "JupiterLatencyBudgetBurnsFast", "JupiterLatencyBudgetBurnsSlowly"},
     "traceless": {"PerijoveSpansLost"},
     "misconfigured": {"PerijoveConfigurationRefused"},
@@ -69,6 +67,8 @@ EXPECTED = {
     "ingest-gap": {"RecordsLost"},
     # Of two that share a topic one is killed, and the group waits for it for long.
     "ingest-unread": {"PartitionsUnread"},
+    # Its trades are of an hour ago.
+    "ingest-late": {"PriceTradesRefused"},
     "ingest-dead": {"IngestDown"},
 }
 
@@ -77,8 +77,8 @@ EXPECTED = {
 BUSY = {"IngestSlow", "PerijoveHighLatency", "JupiterAPIHighLatency", "PerijoveLatencyBudgetBurnsFast",
         "PerijoveLatencyBudgetBurnsSlowly", "JupiterLatencyBudgetBurnsFast", "JupiterLatencyBudgetBurnsSlowly"}
 
-# The trades here are of another time than the clock, in every namespace; promtool shows when this fires.
-OF_THE_CLOCK = {"PriceTradesRefused"}
+# Where the same trade comes again and again, of whatever time it is.
+REPEATED = {"ingest-no-redis": {"PriceTradesRefused"}}
 
 
 def hurried(text):
@@ -104,7 +104,7 @@ QUOTES = [(f"/swap/v1/{kind}?inputMint={SOL}&outputMint={USDC}&amount={10 ** 7 +
           for n, kind in enumerate(("quote", "best", "quote"))]
 
 
-class Live(unittest.TestCase):
+class Live(Ingests, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.scene = cls.enterClassContext(Scene())
@@ -142,7 +142,9 @@ class Live(unittest.TestCase):
             tiers = ("local", "public") if namespace in ("greedy", "spent", "thrifty", "locked-out") else ("local",) * 3
             upstreams = [{"id": f"v{n}", "url": validators[n], "tier": tier} for n, tier in zip(numbers, tiers)]
             if namespace == "well":
-                upstreams[2]["budget"] = {"requests": 1000, "per": "second"}
+                upstreams[2] |= {"budget": {"requests": 1000, "per": "second"}, "adaptive_concurrency": True}
+            if namespace == "no-redis":
+                upstreams[0]["budget"] = {"requests": 1000, "per": "second"}
             if namespace == "thrifty":
                 upstreams[0]["budget"] = {"requests": 60, "per": "day"}
             if namespace == "crowded":
@@ -158,20 +160,29 @@ class Live(unittest.TestCase):
             return [{"id": f"j{n}", "kind": "hosted" if n == 1 else "self-hosted", "url": scene.jupiters[n]}
                     for n in numbers]
 
+        def budgeted(first, *more):
+            return [{**first, "budget": {"requests": 1000, "per": "second"}}, *more]
+
         redis = {"url": f"redis://127.0.0.1:{cls.redis}"}
         plans = {"plans": [{"id": "open", "requests_per_minute": "unlimited"}], "anonymous_plan": "open"}
         _, cls.well = gateway("well", 0, 1, 2, cache={"redis": redis}, price={"enabled": True}, consumer_metrics=True,
                               **plans, listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("well", days=365)]},
-                              jupiter={"upstreams": jupiter(0, 1), "optimizer": {"path": "/swap/v1/best"}})
+                              jupiter={"upstreams": budgeted(*jupiter(0, 1)), "optimizer": {"path": "/swap/v1/best"}})
         scene.load(cls.well["rpc"], PRICES + QUOTES)
         scene.beside(cls.swaps, cls.well["rpc"])
         cls.scene.subscribe(cls.well["rpc"])
         gateway("thrifty", 0, 1)
-        _, address = gateway("crowded", 10, cache={"enabled": False})
+        _, address = gateway("crowded", 10, cache={"enabled": False}, limits={"calls": 3})
         for _ in range(3):
             scene.load(address["rpc"], CALLS, every=0.005)
         gateway("jupiter-away", 0, jupiter={"upstreams": jupiter(2)})
         gateway("jupiter-old", 0, jupiter={"upstreams": jupiter(3)})
+        tardy = Proxy(urllib.parse.urlparse(scene.jupiters[0]).port)
+        scene.callback(tardy.close)
+        tardy.delay = 0.8
+        late = [{**jupiter(0)[0], "url": f"http://127.0.0.1:{tardy.port}"}]
+        _, address = gateway("jupiter-slow", 0, jupiter={"upstreams": late})
+        scene.load(address["rpc"], [(f"{QUOTES[0][0]}{n}", None) for n in range(100, 900)])
         cls.unheard = Proxy(cls.redis)
         scene.callback(cls.unheard.close)
         _, address = gateway("jupiter-unheard", 0, jupiter={"upstreams": jupiter(0)},
@@ -191,7 +202,8 @@ class Live(unittest.TestCase):
         for namespace, proxy in (("no-redis", gone), ("slow-redis", late)):
             scene.callback(proxy.close)
             url = {"url": f"redis://127.0.0.1:{proxy.port}", "deadline": "9s"}
-            _, address = gateway(namespace, 0, cache={"redis": url}, price={"enabled": True})
+            shared = {"budgets": {"shared": True}} if namespace == "no-redis" else {}
+            _, address = gateway(namespace, 0, cache={"redis": url}, price={"enabled": True}, **shared)
             scene.load(address["rpc"], PRICES)
         # Nobody listens there.
         gateway("traceless", 0, telemetry={"otlp": {"endpoint": f"http://127.0.0.1:{free_port()}", "ratio": 1.0}})
@@ -247,105 +259,6 @@ class Live(unittest.TestCase):
             connection.sendall(head.encode() + b'"' + b"x" * (size - 1))
             cls.scene.stopping.wait()
 
-    @classmethod
-    def ingests(cls):
-        scene = cls.scene
-        cls.producer = Producer({"bootstrap.servers": cls.kafka, "linger.ms": 0, "log_level": 0})
-        admin = AdminClient({"bootstrap.servers": cls.kafka, "log_level": 0})
-        topics = (TOPIC, "backlog", "garbage", "gap", "quiet", "wrong")
-        made = [*(NewTopic(name, 1, 1) for name in topics), NewTopic("shared", 2, 1)]
-        for made in admin.create_topics(made).values():
-            made.result(timeout=60)
-        done = run(binary("INGEST"), "generate", "--messages", "200", scene.folder / "trades.recording")
-        assert done.returncode == 0, done.stderr
-        cls.trades = list(recording(scene.folder / "trades.recording"))
-        database = scene.postgres()
-
-        def ingest(name, topic, brokers=cls.kafka, group=None, **config):
-            namespace = f"ingest-{name}"
-            kafka = {"brokers": [brokers], "security": "plaintext", "start": "earliest", "connect": "5s",
-                     "group": {"prefix": namespace}, **(group or {})}
-            process, address = scene.ingest(namespace, kafka=kafka, streams=[{"topic": topic, "kind": "trades"}], **config)
-            return process, address
-
-        def watched(name, *words, **config):
-            process, address = ingest(name, *words, **config)
-            cls.targets.append(("perijove-ingest", f"ingest-{name}", address))
-            return process, address
-
-        # What has to have read something before its fault.
-        process, address = ingest("gap", "gap")
-        cls.produce("gap", cls.trades[:3])
-        eventually("the first records", lambda: metric(address, "messages_processed_total") >= 3)
-        process.terminate()
-        process.wait()
-        cls.produce("gap", cls.trades[3:6])
-        for done in admin.delete_records([TopicPartition("gap", 0, OFFSET_END)]).values():
-            done.result(timeout=60)
-        cls.produce("gap", cls.trades[6:9])
-        watched("gap", "gap")
-
-        url = {"url": f"redis://127.0.0.1:{cls.redis}"}
-        watched("well", TOPIC, database={"url": f"postgres://owner@127.0.0.1:{database}/postgres"}, redis=url)
-        scene.beside(cls.flow)
-        watched("no-broker", "quiet", brokers=f"127.0.0.1:{free_port()}")
-        watched("garbage", "garbage")
-        watched("wrong-kind", "wrong")
-        cls.produce("wrong", [(None, b"this is no trade")] * 60)
-        process, _ = watched("dead", "quiet")
-        scene.end(process)
-        cls.unread(watched)
-
-        gone = Proxy(cls.redis)
-        scene.callback(gone.close)
-        gone.cut = True
-        watched("no-redis", TOPIC, redis={"url": f"redis://127.0.0.1:{gone.port}"}, breaker={"open": "2s"})
-
-        slow, hanging = Proxy(database), Proxy(database)
-        for name, topic, proxy in (("slow", TOPIC, slow), ("no-database", "backlog", hanging)):
-            scene.callback(proxy.close)
-            run(postgres("createdb"), "-h", "127.0.0.1", "-p", database, "-U", "owner", name)
-            timeout = "30s" if name == "slow" else "1s"
-            url = f"postgres://owner@127.0.0.1:{proxy.port}/{name}"
-            _, address = watched(name, topic, breaker={"open": "2s"}, database={"url": url, "timeout": timeout})
-            if name == "no-database":
-                cls.produce(topic, cls.trades[:1])
-                eventually("the first record", lambda: metric(address, "messages_processed_total") >= 1)
-        slow.delay, hanging.hang = 0.4, True
-        backlog = itertools.islice(itertools.cycle(cls.trades), 12000)
-        cls.produce("backlog", backlog)
-
-    @classmethod
-    def unread(cls, watched):
-        """Two that share a topic; the one that is not watched is killed, and its session lasts for minutes."""
-        group = {"group": {"id": "unread"}, "session_timeout": "10m", "max_poll_interval": "10m",
-                 "commit_interval": "1s"}
-        _, address = watched("unread", "shared", group=group)
-        eventually("both partitions", lambda: metric(address, "kafka_assigned_partitions") == 2)
-        config = yaml.safe_load((cls.scene.folder / "ingest-unread.yaml").read_text())
-        other, theirs = cls.scene.ingest("other", kafka=config["kafka"], streams=config["streams"])
-        eventually("one each", lambda: metric(address, "kafka_assigned_partitions") == 1
-                   and metric(theirs, "kafka_assigned_partitions") == 1)
-        cls.scene.end(other)
-
-    @classmethod
-    def produce(cls, topic, messages):
-        for key, payload in messages:
-            cls.producer.produce(topic, payload, key)
-        assert cls.producer.flush(30) == 0, "Kafka did not take all of it"
-
-    @classmethod
-    def flow(cls):
-        """Trades and garbage, some every second, until the end."""
-        for n in range(1 << 30):
-            if cls.scene.stopping.wait(0.25):
-                return
-            cls.produce(TOPIC, [cls.trades[n % len(cls.trades)]])
-            for partition in (0, 1):
-                cls.producer.produce("shared", cls.trades[n % len(cls.trades)][1], partition=partition)
-            # Garbage alone would be a topic of the wrong kind.
-            cls.produce("garbage", [(None, b"this is no trade"), cls.trades[n % len(cls.trades)]])
-
     def firing(self):
         """Names of alerts by the namespace in which they fire."""
         found = {}
@@ -356,7 +269,7 @@ class Live(unittest.TestCase):
 
     def test_each_alert_fires_where_its_fault_is_and_nowhere_else(self):
         named = {rule["alert"] for rule in rules() if "alert" in rule}
-        here = OF_THE_CLOCK.union(*EXPECTED.values())
+        here = set().union(*EXPECTED.values())
         self.assertEqual(named, here, "every alert has a fault here")
         self.settle()
         self.assertEqual(self.missing(), {})
@@ -364,7 +277,7 @@ class Live(unittest.TestCase):
         ever = self.ask(query='count by (namespace, alertname) (count_over_time(ALERTS{alertstate="firing",namespace!=""}[1h]))')
         for series in ever["result"]:
             labels = series["metric"]
-            if labels["alertname"] in BUSY | OF_THE_CLOCK:
+            if labels["alertname"] in BUSY | REPEATED.get(labels["namespace"], set()):
                 continue
             with self.subTest(labels["namespace"]):
                 self.assertIn(labels["alertname"], EXPECTED[labels["namespace"]])
@@ -391,6 +304,15 @@ class Live(unittest.TestCase):
                 with self.subTest(f"{name}: {panel['title']}"):
                     self.assertTrue(panel["type"] == "row" or any(points for _, points in data[panel["id"]]), "no data")
 
+    def test_every_recorded_series_is_there_and_somebody_asks_for_it(self):
+        self.settle()
+        asked = "\n".join([rule["expr"] for rule in rules()] + [
+            target["expr"] for _, board in dashboards() for panel in board["panels"] for target in panel.get("targets", [])])
+        for name in sorted({rule["record"] for rule in rules() if "record" in rule}):
+            with self.subTest(name):
+                self.assertIn(name, asked)
+                self.assertTrue(self.ask(query=name)["result"])
+
     def test_the_overview_tells_the_truth(self):
         self.settle()
         panels = Panels(self.ask)
@@ -412,31 +334,3 @@ class Live(unittest.TestCase):
         self.assertLessEqual({"quote", "swap", "price"}, {legend.split(" ")[0] for legend in products})
         self.assertEqual(last("Redis lookups failed", "no-redis"), 1)
         self.assertLess(last("Redis lookups failed", "well"), 0.5)
-
-
-class Panels:
-    """Dashboards, asked over the time of the scene."""
-
-    def __init__(self, ask):
-        self.ask, self.end = ask, time.time()
-        self.begin = self.end - 60
-
-    def series(self, panel, namespace=".*"):
-        """[(legend, [(time, value)])] of a panel, without what is no number."""
-        found = []
-        for target in panel["targets"]:
-            query = target["expr"]
-            for name, value in {"$__rate_interval": "15s", "$job": ".*", "$namespace": namespace, "$instance": ".*"}.items():
-                query = query.replace(name, value)
-            data = self.ask("query_range", query=query, start=self.begin, end=self.end, step=2)
-            for one in data["result"]:
-                legend = re.sub(r"{{(\w+)}}", lambda label, of=one["metric"]: of.get(label[1], ""), target["legendFormat"])
-                points = [(at, float(value)) for at, value in one["values"] if math.isfinite(float(value))]
-                found.append((legend, points))
-        return found
-
-
-def metric(address, name):
-    """The sum of a metric's series."""
-    lines = fetch(f"{address}/metrics").splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(name + r"[{ ]", line))

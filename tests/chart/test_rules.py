@@ -131,6 +131,102 @@ class Queries(unittest.TestCase):
         self.assertNotIn("perijove_invented_total", documented())
 
 
+class Labels(unittest.TestCase):
+    """What queries group and join by, and what legends show, exists."""
+
+    def test_queries_group_and_join_by_labels_that_are_there(self):
+        count = 0
+        for where, query in queries():
+            with self.subTest(where):
+                for used, there in groupings(promql_parser.parse(query)):
+                    count += 1
+                    self.assertLessEqual(used, there)
+        self.assertGreater(count, 150)
+
+    def test_legends_show_labels_that_their_query_leaves(self):
+        count = 0
+        for name, board in dashboards():
+            for panel in board["panels"]:
+                for target in panel.get("targets", []):
+                    shown = set(re.findall(r"{{\s*(\w+)\s*}}", target["legendFormat"]))
+                    with self.subTest(f"{name}: {panel['title']}"):
+                        self.assertLessEqual(shown, outcome(promql_parser.parse(substituted(target["expr"]))))
+                    count += len(shown)
+        self.assertGreater(count, 80)
+
+    def test_alerts_tell_labels_that_their_query_leaves(self):
+        for rule in rules():
+            if "alert" in rule:
+                text = " ".join(rule["annotations"].values())
+                with self.subTest(rule["alert"]):
+                    self.assertLessEqual(set(re.findall(r"\$labels\.(\w+)", text)), outcome(promql_parser.parse(rule["expr"])))
+
+    def test_misspelt_ones_would_be_found(self):
+        known = 'perijove_rpc_class_calls_total{outcome="answered"}[5m]'
+        for query, fine in ((f"sum by (class) (rate({known}))", True), (f"sum by (clas) (rate({known}))", False),
+                            (f"sum without (clas) (rate({known}))", False),
+                            (f"rate({known}) / on (clas) rate({known})", False)):
+            found = list(groupings(promql_parser.parse(query)))
+            self.assertEqual(all(used <= there for used, there in found), fine, query)
+        self.assertNotIn("outcome", outcome(promql_parser.parse(f"sum by (class) (rate({known}))")))
+        self.assertIn("class", outcome(promql_parser.parse(f"sum by (class) (rate({known})) or vector(0)")))
+
+
+# What Prometheus and Kubernetes add to every series.
+EVERYWHERE = {"job", "namespace", "instance", "pod"}
+
+
+def outcome(expression):
+    """Labels that what an expression gives may have."""
+    return walk(expression, lambda used, there: None)
+
+
+def groupings(expression):
+    """(labels that are named, labels that there are) for each `by`, `without`, `on`, `ignoring` and `group_left`."""
+    found = []
+    walk(expression, lambda used, there: found.append((set(used), there)))
+    return found
+
+
+def walk(expression, named):
+    kind = type(expression).__name__
+    if kind == "VectorSelector":
+        return labels_of(expression.name)
+    if kind == "MatrixSelector":
+        return walk(expression.vector_selector, named)
+    if kind in ("ParenExpr", "SubqueryExpr", "UnaryExpr"):
+        return walk(expression.expr, named)
+    if kind == "AggregateExpr":
+        there, modifier = walk(expression.expr, named), expression.modifier
+        if modifier is None:
+            return there if expression.op.__str__() in ("topk", "bottomk") else set()
+        named(modifier.labels, there)
+        return set(modifier.labels) if "By" in str(modifier.type) else there - set(modifier.labels)
+    if kind == "Call":
+        given = [walk(argument, named) for argument in expression.args]
+        left = set().union(*given)
+        return left - {"le"} if expression.func.name == "histogram_quantile" else left
+    if kind == "BinaryExpr":
+        left, right, modifier = walk(expression.lhs, named), walk(expression.rhs, named), expression.modifier
+        matching = modifier.matching if modifier is not None else None
+        if matching is not None:
+            named(matching.labels, left & right)
+        return left | right if str(expression.op) == "or" else (left or right)
+    return set()
+
+
+def labels_of(name):
+    """Labels of a metric, of a recorded series, or of one that Prometheus makes."""
+    if name == "ALERTS":
+        return EVERYWHERE | {"alertname", "alertstate", "severity"}
+    for rule in rules():
+        if rule.get("record") == name:
+            return outcome(promql_parser.parse(rule["expr"]))
+    known = labels()
+    plain = re.sub(r"_(?:sum|count)$", "", name)
+    return known.get(name, known.get(plain, set())) | EVERYWHERE
+
+
 class Alerts(unittest.TestCase):
     def test_promtool_takes_the_rules_and_each_alert_fires_and_does_not(self):
         done = run(program("promtool"), "check", "rules", *sorted(RULES.glob("*.yaml")))
@@ -180,6 +276,30 @@ class Alerts(unittest.TestCase):
                 page = ROOT / rule["annotations"]["runbook_url"]
                 self.assertTrue(page.is_file(), page)
                 self.assertIn(rule["alert"], page.read_text(), f"{page.name} does not name its alert")
+
+    def test_a_page_leads_from_each_alert_to_its_runbook(self):
+        page = (ROOT / "docs/operations/alerts.md").read_text()
+        rows = re.findall(r'^\| <a id="(\w+)"></a>`(\w+)` \| (\w+) \| ([^|]+) \| \[[^]]+\]\(([\w-]+\.md)\) \|$', page, re.M)
+        said = {name: (shown, severity, summary, runbook) for name, shown, severity, summary, runbook in rows}
+        self.assertEqual(len(said), len(rows))
+        self.assertEqual(said, {
+            rule["alert"]: (rule["alert"], rule["labels"]["severity"], rule["annotations"]["summary"],
+                            rule["annotations"]["runbook_url"].removeprefix("docs/operations/"))
+            for rule in rules() if "alert" in rule})
+
+    def test_the_dashboard_for_the_person_on_call_shows_every_alert_and_leads_to_that_page(self):
+        board = dict(dashboards())["overview"]
+        (panel,) = [panel for panel in board["panels"] if panel["title"] == "Alerts"]
+        (shown,) = re.findall(r'alertname=~"([^"]+)"', panel["targets"][0]["expr"])
+        for rule in rules():
+            if "alert" in rule:
+                self.assertRegex(rule["alert"], f"^(?:{shown})$")
+        self.assertNotRegex("Watchdog", f"^(?:{shown})$")
+        (link,) = panel["fieldConfig"]["defaults"]["links"]
+        self.assertEqual(link["url"], "${runbooks}/alerts.md#${__field.labels.alertname}")
+        self.assertIn("{{severity}} {{alertname}}", panel["targets"][0]["legendFormat"])
+        (base,) = [variable["query"] for variable in board["templating"]["list"] if variable["name"] == "runbooks"]
+        self.assertTrue((ROOT / base / "alerts.md").is_file())
 
     def test_the_users_alerts_are_all_there(self):
         names = {rule["alert"] for rule in rules() if "alert" in rule}
