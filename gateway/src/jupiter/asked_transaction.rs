@@ -1,4 +1,5 @@
-//! What a transaction of `/swap` or `/swap-instructions` was asked for, and whether an answer may be that.
+//! What a transaction of `/swap`, `/swap-instructions` or an order was asked for, and whether an answer may
+//! be that.
 //! An upstream that is asked over a cache, a proxy or mixed-up connections may answer with one of another
 //! wallet, or with an old one. Only what contradicts the question is refused: upstreams may say less, or
 //! more, than is known here.
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::begins_as_object;
-use super::parameters::canonical_u64;
+use super::parameters::{Parameters, canonical_u64, decode};
 use super::{AskedSwap, SwapMode};
 
 /// A transaction with more signatures would not fit into a packet (1232 bytes / 64).
@@ -74,6 +75,9 @@ struct QuotedSwap<'a> {
 struct BuiltTransaction<'a> {
     #[serde(borrow, default)]
     swap_transaction: Option<&'a RawValue>,
+    /// That of an order.
+    #[serde(borrow, default)]
+    transaction: Option<&'a RawValue>,
     #[serde(borrow, default)]
     swap_instruction: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -119,6 +123,17 @@ impl AskedTransaction {
         }
     }
 
+    /// The question in the query of an order. Others may pay for it, and whoever takes it signs.
+    pub fn of_order(query: &str) -> Self {
+        let parameters = decode(query).unwrap_or_default();
+        let taker = Parameters(&parameters).get("taker");
+        Self {
+            user: taker.and_then(|taker| taker.parse().ok()),
+            payer: Payer::Unknown,
+            swap: None,
+        }
+    }
+
     /// Whether an answer may be one to this question, as far as it says. `height`: blocks that the cluster
     /// has passed.
     pub fn may_be_answered_by(&self, body: &[u8], height: Option<u64>) -> bool {
@@ -139,7 +154,8 @@ impl AskedTransaction {
 
     fn is_signed_as(&self, built: &BuiltTransaction<'_>) -> bool {
         let Some(user) = self.user else { return true };
-        let transaction = built.swap_transaction.and_then(signers_of_transaction);
+        let transaction = built.swap_transaction.or(built.transaction);
+        let transaction = transaction.and_then(signers_of_transaction);
         let pays = transaction.as_ref().and_then(|signers| signers.first());
         let pays = pays.copied();
         let instruction = || built.swap_instruction.and_then(signers_of_instruction);
@@ -232,128 +248,4 @@ fn signers_of_instruction(raw: &RawValue) -> Option<Vec<Pubkey>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const USER: Pubkey = Pubkey([7; 32]);
-    const OTHER: Pubkey = Pubkey([8; 32]);
-    const MINTS: [Pubkey; 2] = [Pubkey([1; 32]), Pubkey([2; 32])];
-
-    fn request(payer: &Value) -> Value {
-        json!({
-            "userPublicKey": USER.to_string(), "payer": payer,
-            "quoteResponse": {
-                "inputMint": MINTS[0].to_string(), "outputMint": MINTS[1].to_string(),
-                "inAmount": "100", "outAmount": "15", "swapMode": "ExactIn",
-            },
-        })
-    }
-
-    fn transaction(signers: &[Pubkey], version: Option<u8>) -> String {
-        let count = u8::try_from(signers.len()).unwrap();
-        let mut wire = vec![count];
-        wire.extend(vec![0; usize::from(count) * SIGNATURE]);
-        wire.extend(version);
-        wire.extend([count, 0, 1, count + 1]);
-        wire.extend(signers.iter().flat_map(|key| key.0));
-        wire.extend([9; 64]);
-        STANDARD.encode(wire)
-    }
-
-    fn answers(request: &Value, answer: &Value) -> bool {
-        let asked = AskedTransaction::of(request.to_string().as_bytes());
-        asked.may_be_answered_by(answer.to_string().as_bytes(), Some(1_000))
-    }
-
-    #[test]
-    fn a_transaction_of_another_wallet_is_no_answer() {
-        let (none, other, odd) = (json!(null), json!(OTHER.to_string()), json!(5));
-        for (payer, signers, may_be) in [
-            (&none, vec![USER], true),
-            (&none, vec![USER, OTHER], true),
-            (&none, vec![OTHER], false),
-            // Another would pay, which nobody has asked for.
-            (&none, vec![OTHER, USER], false),
-            (&other, vec![OTHER, USER], true),
-            (&other, vec![USER, OTHER], true),
-            (&other, vec![OTHER], false),
-            (&other, vec![MINTS[0], USER], false),
-            (&odd, vec![OTHER, USER], true),
-            (&odd, vec![OTHER], false),
-        ] {
-            for version in [None, Some(VERSION_0)] {
-                let answer = json!({ "swapTransaction": transaction(&signers, version) });
-                assert_eq!(
-                    answers(&request(payer), &answer),
-                    may_be,
-                    "{payer} {signers:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_not_refused() {
-        let request = request(&json!(null));
-        let later = transaction(&[OTHER], Some(VERSION_0 + 1));
-        let whole = transaction(&[OTHER], None);
-        for answer in [
-            json!({}),
-            json!({ "swapTransaction": "AQ==" }),
-            json!({ "swapTransaction": later }),
-            json!({ "swapTransaction": whole.split_at(40).0 }),
-            json!({ "swapTransaction": 7, "lastValidBlockHeight": 0 }),
-            json!({ "swapTransaction": null, "lastValidBlockHeight": null }),
-            json!({ "swapInstruction": { "accounts": [] }, "lastValidBlockHeight": "soon" }),
-        ] {
-            assert!(answers(&request, &answer), "{answer}");
-        }
-        let unknown = json!({ "userPublicKey": "x", "quoteResponse": {} });
-        assert!(answers(&unknown, &json!({ "swapTransaction": whole })));
-        assert!(!answers(&request, &json!([])));
-    }
-
-    #[test]
-    fn instructions_that_another_wallet_signs_are_no_answer() {
-        for (signer, may_be) in [(USER, true), (OTHER, false)] {
-            let account =
-                |key: Pubkey, signs| json!({ "pubkey": key.to_string(), "isSigner": signs });
-            let accounts = [account(MINTS[0], false), account(signer, true)];
-            let answer = json!({ "swapInstruction": { "accounts": accounts, "data": "" } });
-            assert_eq!(answers(&request(&json!(null)), &answer), may_be);
-        }
-    }
-
-    #[test]
-    fn a_transaction_that_has_expired_is_no_answer() {
-        let request = request(&json!(null));
-        for (last, may_be) in [
-            (json!(999), false),
-            (json!("999"), false),
-            (json!(1_000), true),
-        ] {
-            let answer = json!({ "lastValidBlockHeight": last });
-            assert_eq!(answers(&request, &answer), may_be, "{answer}");
-            let answer = json!({ "blockhashWithMetadata": { "blockhash": [], "lastValidBlockHeight": last } });
-            assert_eq!(answers(&request, &answer), may_be, "{answer}");
-        }
-    }
-
-    #[test]
-    fn a_swap_that_names_another_pair_or_amount_is_no_answer() {
-        let request = request(&json!(null));
-        for (member, value, may_be) in [
-            ("inputMint", MINTS[0].to_string(), true),
-            ("inputMint", MINTS[1].to_string(), false),
-            ("outputMint", MINTS[0].to_string(), false),
-            ("inAmount", "100".to_owned(), true),
-            ("inAmount", "101".to_owned(), false),
-            ("swapMode", "ExactOut".to_owned(), false),
-        ] {
-            let answer = json!({ "swapTransaction": "AQ==", member: value });
-            assert_eq!(answers(&request, &answer), may_be, "{answer}");
-        }
-    }
-}
+mod tests;

@@ -80,6 +80,7 @@ impl ApiCall {
             Product::Order | Product::Build => {
                 let asked = jupiter::check_order(route.api, route.product, &self.query);
                 self.asked = Some(asked.map_err(Rejection::from)?);
+                self.built_for = Some(AskedTransaction::of_order(&self.query));
                 if route.product == Product::Order {
                     self.refer()
                 } else {

@@ -150,6 +150,31 @@ async fn an_order_for_another_question_goes_to_nobody() {
     assert_eq!(reply.status, 200);
 }
 
+#[tokio::test]
+async fn an_order_that_another_wallet_signs_goes_to_nobody() {
+    let exchange = Exchange::with(|config| {
+        let upstreams = config.get("jupiter.upstreams").cloned().unwrap();
+        let mut own = upstreams[0].clone();
+        own["kind"] = json!("hosted");
+        config.set("jupiter.upstreams", json!([own, upstreams[1]]))
+    })
+    .await;
+    let [wallet, other] = [7, 8].map(|byte| Pubkey([byte; 32]));
+    let says = |upstream: &Scripted, id: &str, wallet| {
+        let order = json!({ "requestId": id, "transaction": transaction_of(wallet) });
+        let order = Answer::json(&order);
+        upstream.answers(move |asked| asked.path.ends_with("/order").then(|| order.clone()));
+    };
+    says(&exchange.own, "other", other);
+    says(&exchange.hosted, "fine", wallet);
+    for path in ["/swap/v2/order", "/ultra/v1/order"] {
+        let target = format!("{}&taker={wallet}", quote_target(path, 7));
+        let reply = exchange.get(&target).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.json()["requestId"], "fine", "{path}");
+    }
+}
+
 /// A transaction that this wallet signs and pays for.
 fn transaction_of(wallet: Pubkey) -> String {
     let signature = [0; 64];

@@ -159,17 +159,22 @@ impl JupiterJudge {
             (Product::Order | Product::Build, ReplyBody::Complete(order)) => {
                 let asked = self.asked.as_ref();
                 let other = asked.is_some_and(|asked| !asked.may_be_answered_by_order(order));
-                (other.then_some(ApiFault::WrongQuote), None)
+                let wrong = other || self.is_built_wrongly(order);
+                (wrong.then_some(ApiFault::WrongQuote), None)
             }
             (Product::Swap | Product::SwapInstructions, ReplyBody::Complete(built)) => {
-                let height = self.nodes.block_height();
-                let other = self
-                    .built_for
-                    .is_some_and(|asked| !asked.may_be_answered_by(built, height));
-                (other.then_some(ApiFault::WrongQuote), None)
+                let wrong = self.is_built_wrongly(built);
+                (wrong.then_some(ApiFault::WrongQuote), None)
             }
             _ => (None, None),
         }
+    }
+
+    /// Whether a transaction cannot be the one that was asked for.
+    fn is_built_wrongly(&self, built: &[u8]) -> bool {
+        let height = self.nodes.block_height();
+        let asked = self.built_for;
+        asked.is_some_and(|asked| !asked.may_be_answered_by(built, height))
     }
 
     fn read_quote(
