@@ -92,6 +92,12 @@ impl Settings {
         (output.status.success(), said)
     }
 
+    /// What there is in the folder.
+    fn files(&self) -> Vec<std::ffi::OsString> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        files.map(|file| file.unwrap().file_name()).collect()
+    }
+
     /// What a command says of partition 1 in its table.
     async fn row(&self, command: &[&str]) -> Vec<String> {
         let (well, said) = self.run(command).await;
@@ -295,6 +301,7 @@ async fn the_lag_is_shown_and_a_stream_recorded_without_the_group_knowing() {
     assert_eq!(places[9], format!("{TOPIC}[1]@9"));
 
     assert_eq!(settings.row(&["lag"]).await, ["-", "10", "-", "-"]);
+    assert_eq!(settings.files(), ["ingest.yaml"], "reading makes none");
 }
 
 #[tokio::test]
@@ -305,6 +312,7 @@ async fn offsets_are_shown_and_set_where_they_are_kept_and_kafka_is_told() {
     let shown = ["offsets", "show"];
     let (well, said) = settings.run(&shown).await;
     assert!(!well && said.contains("there is no database"), "{said}");
+    assert_eq!(settings.files(), ["ingest.yaml"], "reading makes none");
 
     let reset = |to: &'static str| ["offsets", "reset", "--partition", "1", "--to", to];
     let (well, said) = settings.run(&reset("3")).await;

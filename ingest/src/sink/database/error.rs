@@ -39,6 +39,11 @@ const NO_TABLE: &str = "42P01";
 
 const NO_TABLE_IN_SQLITE: &str = "no such table";
 
+/// No such column.
+const NO_COLUMN: &str = "42703";
+
+const NO_COLUMN_IN_SQLITE: &str = "no such column";
+
 /// What the database says, without the line of its own source at which it says so.
 fn told(error: &sqlx::Error) -> String {
     let Some(said) = error.as_database_error() else {
@@ -47,6 +52,10 @@ fn told(error: &sqlx::Error) -> String {
     let mut text = said.message().to_owned();
     if said.code().as_deref() == Some(NO_TABLE) || text.starts_with(NO_TABLE_IN_SQLITE) {
         text.push_str(" (`run` and `replay` create the tables)");
+    } else if said.code().as_deref() == Some(NO_COLUMN) || text.starts_with(NO_COLUMN_IN_SQLITE) {
+        text.push_str(
+            " (the database was made by an earlier version; `run` and `replay` bring it up to date)",
+        );
     }
     if let Some(said) = said.try_downcast_ref::<PgDatabaseError>() {
         for more in [said.detail(), said.hint()].into_iter().flatten() {
