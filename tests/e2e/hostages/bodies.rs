@@ -40,11 +40,12 @@ async fn heads_that_wait_for_their_bodies_or_their_ends_are_bounded_with_them() 
         let mut lines = Vec::new();
         while stage.count(REFUSED, &label).await == 0 {
             let mut line = stage.begin(way, 65_535).await;
-            line.only_head(40_000).await;
+            // Of as many fields as one may have.
+            line.only_head(10_000).await;
             lines.push(line);
             let bytes = stage.metric(BODIES, &[]).await;
             assert!(bytes <= 1.2 * 1024.0 * 1024.0, "{way:?}: {bytes}");
-            assert!(lines.len() < 100, "{way:?}: nothing is refused");
+            assert!(lines.len() < 200, "{way:?}: nothing is refused");
         }
         assert!(lines.len() > 5, "{way:?}: {}", lines.len());
         stage.serves().await;
