@@ -191,7 +191,7 @@ fn a_day_with_hostile_volume_moves_the_price_by_little() {
             figures.map(|[middle, high, worst]| format!("{middle:.2} / {high:.2} / {worst:.2}"));
         println!("{:>5} % | {}", share * 100.0, cells.join(" | "));
         let [ours, last, vwap, _] = figures;
-        assert!(ours[0] < 0.2 && ours[1] < 1.5 && ours[2] < 6.0, "{ours:?}");
+        assert!(ours[0] < 0.06 && ours[1] < 1.1 && ours[2] < 3.0, "{ours:?}");
         if share > 0.0 {
             assert!(last[2] > 30.0 && vwap[2] > ours[2], "{figures:?}");
         }

@@ -237,6 +237,7 @@ fn whoever_undoes_every_honest_trade_makes_no_price() {
 #[test]
 fn a_price_that_stands_from_one_slot_to_the_next_is_one() {
     println!("bought in one slot, sold in the next: the price told, and that of the pool");
+    let mut figures = Vec::new();
     for usd in [240.0, 480.0, 960.0, 2_400.0] {
         let mut scene = Scene::empty();
         let mut curve = Curve::new(address(40), 48_000.0, 2.0);
@@ -272,6 +273,7 @@ fn a_price_that_stands_from_one_slot_to_the_next_is_one() {
                 assert!(now < high * 1.006 && now > low / 1.006, "{usd}: {now}");
             }
         }
+        figures.push((told * 100.0, (high / 2.0 - 1.0) * 100.0, percent));
         println!(
             "${usd}: told within {:.2} %, the pool from {:.2} % to {:+.2} %; 1 % after {percent:?} slots and dollars",
             told * 100.0,
@@ -279,6 +281,29 @@ fn a_price_that_stands_from_one_slot_to_the_next_is_one() {
             (high / 2.0 - 1.0) * 100.0
         );
     }
+    assert_told(&figures);
+}
+
+/// The documentation has the figures of the first three: what is told and what the pool shows at most, in percent, and
+/// after how many slots and dollars it is one.
+fn assert_told(figures: &[(f64, f64, Option<(u32, f64)>)]) {
+    let [
+        (least, _, None),
+        (some, pool, Some((after, fees))),
+        (more, deeper, Some((sooner, paid))),
+        ..,
+    ] = figures
+    else {
+        panic!("{figures:?}");
+    };
+    let sentence = format!(
+        "$240 move the price by {least:.2} % at most, $480 by 1 % after {after} slots and {some:.1} % at most \
+         (the pool itself by {pool:.1} %), $960 by 1 % after {sooner} slots and {more:.1} % at most ({deeper:.1} %), \
+         for ${fees:.0} and ${paid:.0} of fees up to that percent."
+    );
+    let page = include_str!("../../../docs/prices.md");
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains(&sentence), "{sentence}");
 }
 
 proptest! {
