@@ -27,6 +27,7 @@ mod lost_answers;
 mod messages;
 mod odd_times;
 mod program;
+mod progress;
 mod reading;
 mod replays;
 mod running;
