@@ -83,8 +83,8 @@ impl Endpoint {
         Self::at(&format!("v{}", validator.index()), &validator.url())
     }
 
-    /// Any URL as a local upstream, probed often. A probe may take as long as a busy machine needs:
-    /// what is slow has not failed.
+    /// Any URL as a local upstream, probed often. A probe or a connection may take as long as a busy
+    /// machine needs: what is slow has not failed.
     pub fn at(id: &str, url: &str) -> Self {
         Self {
             json: json!({
@@ -92,6 +92,7 @@ impl Endpoint {
                 "url": url,
                 "tier": "local",
                 "probe": { "interval": "100ms", "timeout": "10s" },
+                "timeouts": { "connect": "10s" },
             }),
         }
     }

@@ -11,7 +11,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use crate::wait::PATIENCE;
 
 /// Lines of output kept for a failing test.
 const KEPT: usize = 400;
@@ -23,6 +26,8 @@ pub struct Process {
     pid: u32,
     out: Arc<Mutex<Vec<String>>>,
     log: Arc<Mutex<Vec<String>>>,
+    /// Ends with the log.
+    reading: JoinHandle<()>,
 }
 
 /// The variable that names a folder of binaries to use in place of those built with the test.
@@ -86,13 +91,14 @@ impl Process {
             .spawn()
             .expect("the gateway runs");
         let pid = child.id().expect("a process id");
-        let out = collect(child.stdout.take().expect("standard output"));
-        let log = collect(child.stderr.take().expect("standard error"));
+        let (out, _ends) = collect(child.stdout.take().expect("standard output"));
+        let (log, reading) = collect(child.stderr.take().expect("standard error"));
         Self {
             child,
             pid,
             out,
             log,
+            reading,
         }
     }
 
@@ -114,6 +120,16 @@ impl Process {
     /// Whether it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the state of a child")
+    }
+
+    /// Goes on while it runs.
+    ///
+    /// # Panics
+    /// If it has ended: with everything that it said, which may come a moment after its end.
+    pub async fn still_runs(&mut self) {
+        let Some(status) = self.ended() else { return };
+        drop(timeout(PATIENCE, &mut self.reading).await);
+        panic!("the gateway ended: {status}\n{:#?}", self.log());
     }
 
     /// Waits for its end.
@@ -187,10 +203,12 @@ fn report(text: &str) {
     eprintln!("{text}");
 }
 
-fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+type Lines = Arc<Mutex<Vec<String>>>;
+
+fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> (Lines, JoinHandle<()>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&lines);
-    tokio::spawn(async move {
+    let reading = tokio::spawn(async move {
         let mut reader = BufReader::new(stream).lines();
         while let Ok(Some(line)) = reader.next_line().await {
             let mut kept = kept.lock();
@@ -201,5 +219,5 @@ fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<Vec<Str
             kept.push(line);
         }
     });
-    lines
+    (lines, reading)
 }

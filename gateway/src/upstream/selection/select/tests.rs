@@ -37,6 +37,8 @@ impl Scene {
             change(&mut settings);
             settings
         });
+        // Whom a coin decides for is the same in every run.
+        fastrand::seed(20);
         let scene = Self {
             pool: pool(upstreams.collect()),
             now: Instant::now(),
