@@ -181,6 +181,11 @@ impl Upstream {
         self.member.is_outdated(slot, commitment, Instant::now())
     }
 
+    /// Whether the cluster cannot have reached this slot by now.
+    pub fn is_impossible(&self, slot: Slot) -> bool {
+        self.member.is_impossible(slot)
+    }
+
     /// Whether it was found to belong to another cluster: its answers mean nothing here.
     pub fn is_of_other_cluster(&self) -> bool {
         self.health() == Health::WrongCluster

@@ -201,7 +201,7 @@ impl<'a> Operation for RpcCall<'a> {
         }
         let slot = age.heads.slot();
         let suspect = || upstream.state().health() == Health::Suspect;
-        if (slot.is_some() && suspect()) || !self.is_possible(&age.heads) {
+        if (slot.is_some() && suspect()) || !self.is_possible(&age.heads, upstream) {
             return Some(FaultKind::SlotInDoubt);
         }
         let commitment = self.class.context.commitment;

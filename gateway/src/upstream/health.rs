@@ -9,6 +9,8 @@ pub(super) mod diagnosis;
 pub(super) mod discovery;
 mod halt;
 pub(super) mod health_log;
+mod pending_jump;
+mod possible_slots;
 pub(super) mod probe;
 #[cfg(test)]
 mod simulation;

@@ -19,9 +19,12 @@ impl RpcCall<'_> {
     }
 
     /// Whether the cluster can have reached the numbers of an answer.
-    pub(super) fn is_possible(&self, heads: &Heads) -> bool {
+    pub(super) fn is_possible(&self, heads: &Heads, upstream: &Upstream) -> bool {
         let tip = self.pool.tip(Commitment::Processed);
-        tip.is_none_or(|tip| self.memory.floors.bounds.allow(heads, tip))
+        // Nearly always near the tip, which is possible.
+        let beyond = heads.slot().filter(|slot| Some(*slot) > tip);
+        beyond.is_none_or(|slot| !upstream.is_impossible(slot))
+            && tip.is_none_or(|tip| self.memory.floors.bounds.allow(heads, tip))
     }
 
     /// The lowest slot at which an answer does not trail.

@@ -23,6 +23,7 @@ use crate::config;
 use crate::upstream::health::block_heights::BlockHeights;
 use crate::upstream::health::clock::{SlotClock, SlotEstimate, at_least_stronger};
 use crate::upstream::health::credibility::highest;
+use crate::upstream::health::possible_slots::highest_possible;
 use crate::upstream::health::slot_look::PeerSlots;
 use crate::upstream::health::slot_position::{FURTHEST, SlotPace};
 use crate::upstream::health::survey::{Survey, agreed};
@@ -218,6 +219,13 @@ impl ObservedCluster {
         self.members.load_full()
     }
 
+    /// Whether this cluster cannot have reached a slot by now, in milliseconds since 1970.
+    pub(in crate::upstream) fn is_impossible(&self, slot: Slot, now: u64) -> bool {
+        let genesis = self.genesis.load();
+        let genesis = genesis.as_deref().map(String::as_str);
+        highest_possible(genesis, self.slot_time, now).is_some_and(|highest| slot > highest)
+    }
+
     /// Compares a block height with the slot that was requested after it.
     pub(in crate::upstream) fn check_height(&self, height: u64, slot: Slot) -> HeightCheck {
         if height < slot.0 {
@@ -236,6 +244,10 @@ impl ObservedCluster {
             self.learn_without_reference();
         }
         let survey = self.survey(None, at);
+        for lonely in survey.lonely(&self.members.load(), at) {
+            // The next look settles who is right, which may be half a minute away.
+            lonely.look_soon.notify_one();
+        }
         self.pace.store(survey.pace.bits(), Ordering::Relaxed);
         let heads = match survey.heads {
             // No upstream advances: neither does the clock.
@@ -287,10 +299,11 @@ impl ObservedCluster {
         let members = self.members.load();
         let agreed = Commitment::ALL
             .into_iter()
-            .any(|level| agreed(level, &members, of, now, survey.pace).is_some());
+            .any(|level| agreed(level, &members, of, now, (survey.pace, survey.usual)).is_some());
         PeerSlots {
             heads: at_least_stronger(heads),
             highest: highest(survey.believed),
+            settled: highest(survey.settled),
             agreed,
             stopped: at_least_stronger(survey.stopped),
             moves: survey
@@ -308,18 +321,15 @@ impl ObservedCluster {
         let members = self.members.load();
         let paces = |counts: fn(Health) -> bool| {
             let those = members.iter().filter(|live| counts(live.health()));
-            those.filter_map(|live| live.stand().pace()).max()
+            // One may be catching up. Estimates should rather be too low.
+            let usual = self.usual_pace();
+            let paces = those.filter_map(|live| live.stand().pace());
+            paces.map(|pace| pace.min(usual)).max()
         };
         let pace = paces(|health| health == Health::Healthy)
             .or_else(|| paces(Health::knows_the_tip))
             .unwrap_or_else(|| SlotPace::of(self.slot_time).percent(90));
-        let mut survey = Survey {
-            heads: [None; 3],
-            seen: [None; 3],
-            believed: [None; 3],
-            stopped: [None; 3],
-            pace,
-        };
+        let mut survey = Survey::new(pace, self.usual_pace());
         for level in Commitment::ALL {
             survey.take_in(level, &members, except, now);
         }

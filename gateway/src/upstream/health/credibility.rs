@@ -12,7 +12,12 @@
 //! | there by a jump | where it is | at once |
 //! | there by a jump | none | when three probes show it, or one with the genesis hash |
 //! | there by a jump | one, behind | after a minute of it |
-//! | there by a jump, or since it was first seen | two that agree, behind | never |
+//! | there by a jump | two that agree, behind | never |
+//! | there since it was first seen | two that agree, behind | when it has gone on at the usual pace for a while |
+//! | out of reach of the others since it was first seen | one, behind | never |
+//!
+//! Others that catch up do not contradict one that is further: where they are is not where the cluster is. Two
+//! that were started late together agree, and are wrong.
 //!
 //! One whose own slot is in doubt contradicts nobody: where all jump at once, because the gateway was
 //! suspended, say, all are believed soon.
@@ -25,6 +30,7 @@ use std::time::Duration;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
+use crate::upstream::health::pending_jump::{FINALITY, PendingJump, PendingJumps};
 use crate::upstream::health::slot_look::{PeerSlots, SightingSource, SlotLook};
 use crate::upstream::health::slot_position::{SlotPosition, SlotSighting};
 
@@ -34,17 +40,15 @@ mod tests;
 /// Slots by which an upstream may be ahead of what time or the others explain. It is also what
 /// excludes one that is behind by default: who is believed decides who is behind.
 pub(in crate::upstream) const LEAP: u64 = 16;
+/// One that is this far ahead of the others, a day and more, is not explained by their being late.
+pub(in crate::upstream) const WILD: u64 = 216_000;
 /// A slot this far below the newest known one is no answer out of order: it counts only when it is
 /// confirmed.
 const FAR_BELOW: u64 = 1000;
-/// A jump counts once so many probes have shown it, or one together with its genesis hash.
-const CONFIRMATIONS: u32 = 3;
 /// For so long it must go on if one other contradicts it.
 const PERSISTS: Duration = Duration::from_mins(1);
 /// An upstream that nobody contradicts for so long is anchored.
 const UNCONTRADICTED: Duration = Duration::from_secs(10);
-/// Slots by which the finalized one is behind, at most, where nothing else is known.
-const FINALITY: u64 = 64;
 /// Jumps that follow each other within this time are of one kind.
 const RELAPSE: Duration = Duration::from_mins(1);
 /// The longest time that an upstream which jumps again and again must show credible slots.
@@ -68,66 +72,10 @@ pub(in crate::upstream) struct Credibility {
     jumps: PendingJumps,
     /// Since when nobody contradicts it, while it is not anchored.
     uncontradicted: Option<Instant>,
+    /// It got where it is by a jump, and is not anchored since.
+    leapt: bool,
     /// When it last jumped, and how often it did before, each time within [`RELAPSE`].
     relapses: Option<(Instant, u32)>,
-}
-
-/// The jumps that wait for their confirmation, in the order of [`Commitment::ALL`].
-pub(in crate::upstream) type PendingJumps = [Option<PendingJump>; 3];
-
-/// A slot too far off to count yet.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::upstream) struct PendingJump {
-    slot: Slot,
-    /// When it was shown.
-    at: Instant,
-    /// When it was first shown.
-    since: Instant,
-    /// How often probes have shown it.
-    times: u32,
-}
-
-impl PendingJump {
-    /// A jump that a look shows, for the first time or again. A commitment that was never seen before
-    /// goes by the jump of another.
-    fn shown_by(
-        look: &SlotLook,
-        (level, slot): (Commitment, Slot),
-        pending: &PendingJumps,
-        stand: &SlotPosition,
-    ) -> Self {
-        let shown = Self {
-            slot,
-            at: look.at,
-            since: look.at,
-            times: 0,
-        };
-        if look.source == SightingSource::Answer {
-            return shown;
-        }
-        let confirms =
-            |earlier: &Self, within: u64| slot.0.saturating_add(within) >= earlier.slot.0;
-        let own = pending.get(level.index()).copied().flatten();
-        let before = match own {
-            None if stand.seen(level).is_none() => {
-                let mut others = pending.iter().flatten();
-                others.find(|other| confirms(other, FINALITY)).copied()
-            }
-            own => own.filter(|own| confirms(own, 0)),
-        };
-        match before {
-            Some(before) => Self {
-                since: before.since,
-                times: if look.vouched {
-                    CONFIRMATIONS
-                } else {
-                    before.times.saturating_add(1)
-                },
-                ..shown
-            },
-            None => Self { times: 1, ..shown },
-        }
-    }
 }
 
 impl Credibility {
@@ -154,11 +102,13 @@ impl Credibility {
             .seen(level)
             .map_or(0, |seen| seen.slot.0.saturating_sub(FAR_BELOW));
         let limit = peers.highest(level);
-        let ahead = limit.is_some_and(|limit| is_beyond(slot, limit));
-        let others_explain = limit.is_some() && !ahead;
+        let others_explain = limit.is_some_and(|limit| !is_beyond(slot, limit));
+        let settled = peers.settled(level);
+        let ahead = settled.is_some_and(|settled| is_beyond(slot, settled));
+        let wild = settled.is_some_and(|settled| settled.lag_behind(slot) > WILD);
+        let contradicted = ahead && (peers.agreed || wild);
         let time_explains = self.time_explains((level, slot), look.at, stand, peers, ahead);
-        let credible =
-            others_explain || (time_explains && (stand.anchored || !(ahead && peers.agreed)));
+        let credible = others_explain || (time_explains && (stand.anchored || !contradicted));
         if slot.0 >= lowest && credible {
             if !time_explains {
                 // How it got there says nothing about its pace.
@@ -175,15 +125,23 @@ impl Credibility {
         }
         let shown = PendingJump::shown_by(look, (level, slot), pending, stand);
         let lasts = look.at.saturating_duration_since(shown.since);
-        let uncontradicted = !ahead || (!peers.agreed && lasts >= PERSISTS);
+        let first = !stand.anchored && !self.leapt;
+        let is_refuted = peers.agreed || (first && wild);
+        let uncontradicted = !ahead || (!is_refuted && lasts >= PERSISTS);
+        let steady = first && !wild && shown.is_steady(peers);
         let Some(jump) = self.jumps.get_mut(level.index()) else {
             return SlotBelief::Jumped;
         };
         if look.source == SightingSource::Answer {
             jump.get_or_insert(shown);
-        } else if shown.times >= CONFIRMATIONS && uncontradicted {
+        } else if shown.is_confirmed() && (uncontradicted || steady) {
             *jump = None;
-            stand.anchored = false;
+            self.leapt |= !first;
+            if steady {
+                // The others are behind, at all commitments, and will go on contradicting it.
+                self.jumps = [None; 3];
+            }
+            stand.anchored = steady;
             stand.measure_anew();
             return SlotBelief::Explained;
         } else {
@@ -206,11 +164,14 @@ impl Credibility {
                 *peak = Some(seen);
             }
         }
+        let probed = look.slots.iter().flatten().copied().max();
+        let probed = probed.filter(|_| look.source == SightingSource::Probe);
         for (level, jump) in Commitment::ALL.into_iter().zip(&mut self.jumps) {
-            // By now the others are there as well.
+            // By now the others are there as well, or it is, by a probe of another commitment: not all
+            // are asked for.
             let explained = |jump: PendingJump| {
-                let limit = peers.highest(level);
-                limit.is_some_and(|limit| !is_beyond(jump.slot, limit))
+                let mut limits = [peers.highest(level), probed].into_iter().flatten();
+                limits.any(|limit| !is_beyond(jump.slot, limit))
             };
             if self.relapses.is_none_or(|(_, times)| times == 0) && jump.is_some_and(explained) {
                 *jump = None;
@@ -233,6 +194,7 @@ impl Credibility {
         }
         if stand.anchored {
             self.uncontradicted = None;
+            self.leapt = false;
         }
     }
 

@@ -3,6 +3,7 @@
 //! it: verdicts do not flap, no upstream far behind serves while a fresh one is available, and the
 //! levels stay in order.
 
+mod beginnings;
 mod leaps;
 mod outages;
 
@@ -22,6 +23,7 @@ use crate::upstream::{Health, Pool, Upstream};
 const STEP: u64 = 50;
 const LOCAL_PROBE: u64 = 400;
 const METERED_PROBE: u64 = 30_000;
+const AWAY_PROBE: u64 = 3_000;
 
 /// A node of the cluster.
 #[derive(Clone, Debug)]
@@ -201,8 +203,12 @@ impl Simulation {
         // Not all at the same moment.
         let shifted = millis + u64::try_from(index).unwrap() * 150;
         let member = &self.upstream(index).member;
-        let called = node.metered && member.live.look_soon.notified().now_or_never().is_some();
-        if millis > 0 && shifted % every >= STEP && !called {
+        let due = millis == 0 || shifted % every < STEP;
+        // Out of service it is looked at every few seconds.
+        let away = !member.live.health().serves() && shifted % AWAY_PROBE < STEP;
+        let called = member.live.look_soon.notified().now_or_never().is_some() || away;
+        let called = node.metered && called && !due;
+        if !due && !called {
             return;
         }
         let limits = &member.policy.health;

@@ -60,6 +60,8 @@ pub(in crate::upstream) struct PeerSlots {
     pub(in crate::upstream) heads: [Option<Slot>; 3],
     /// The highest slots that an upstream may have reached, as far as they show.
     pub(in crate::upstream) highest: [Option<Slot>; 3],
+    /// The same without those that catch up, which do not contradict one that is further.
+    pub(in crate::upstream) settled: [Option<Slot>; 3],
     /// Whether two of them agree where the cluster is.
     pub(in crate::upstream) agreed: bool,
     /// Where those that stand still have stopped. Counts only while none advances.
@@ -77,6 +79,10 @@ impl PeerSlots {
 
     pub(in crate::upstream) fn highest(&self, commitment: Commitment) -> Option<Slot> {
         self.highest.get(commitment.index()).copied().flatten()
+    }
+
+    pub(in crate::upstream) fn settled(&self, commitment: Commitment) -> Option<Slot> {
+        self.settled.get(commitment.index()).copied().flatten()
     }
 
     pub(super) fn is_alone(&self) -> bool {

@@ -26,6 +26,10 @@ const STILL_ANYWAY: Duration = Duration::from_secs(30);
 const MEASURED: Duration = Duration::from_secs(5);
 /// After this time it is measured again: skipped slots are noise over a short time.
 const WINDOW: Duration = Duration::from_secs(30);
+/// An upstream that is faster than this percentage of the usual pace catches up,
+const CATCHES_UP: u64 = 115;
+/// if it has come this many slots further: a leader that makes no block is four slots.
+const NOISE: u64 = 4;
 
 /// A speed, in slots per 1000 seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +111,8 @@ pub(in crate::upstream) struct SlotPosition {
     /// The start of the current measurement of the pace, and of the next one.
     anchors: [Option<[PaceAnchor; 2]>; 3],
     pace: Option<SlotPace>,
+    /// What that was measured over.
+    covered: (u64, Duration),
     /// Whether it got here in steps that time explains, from where the others were, too: see
     /// [`credibility`](crate::upstream::health::credibility).
     pub(in crate::upstream) anchored: bool,
@@ -136,6 +142,14 @@ impl SlotPosition {
     /// Its own pace as it was measured.
     pub(in crate::upstream) fn measured_pace(&self) -> SlotPace {
         self.pace.unwrap_or(SlotPace::NONE)
+    }
+
+    /// Whether it clearly advances faster than a cluster of this pace does. So it catches up, and where it
+    /// is says nothing about where the cluster is.
+    pub(in crate::upstream) fn catches_up(&self, pace: SlotPace) -> bool {
+        let (slots, took) = self.covered;
+        let most = pace.percent(CATCHES_UP).slots(took).saturating_add(NOISE);
+        self.pace.is_some() && slots > most
     }
 
     /// Whether it stood still when it was last observed, given the pace of the others. An upstream
@@ -250,7 +264,8 @@ impl SlotPosition {
         let until = if stood >= STILL_ANYWAY { at } else { here.1 };
         let took = until.saturating_duration_since(since);
         if took >= MEASURED {
-            self.pace = Some(SlotPace::over(from.lag_behind(here.0), took));
+            self.covered = (from.lag_behind(here.0), took);
+            self.pace = Some(SlotPace::over(self.covered.0, took));
         }
         if at.saturating_duration_since(next.1) >= WINDOW {
             *anchor = Some([next, here]);

@@ -10,8 +10,6 @@
 //! The position of the others is passed in ([`PeerSlots`]); [`crate::upstream::health::cluster`] determines
 //! it.
 
-use std::time::Duration;
-
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
@@ -19,24 +17,18 @@ use crate::config;
 use crate::upstream::health::credibility::{Credibility, SlotBelief};
 use crate::upstream::health::diagnosis::Diagnosis;
 use crate::upstream::health::slot_look::{PeerSlots, SightingSource, SlotLook};
-use crate::upstream::health::slot_position::{STILL, STILL_SLOTS, SlotPace, SlotPosition};
+use crate::upstream::health::slot_position::{SlotPace, SlotPosition};
 
 pub use crate::upstream::health::Health;
 pub(in crate::upstream) use crate::upstream::health::{HealthChange, HeightCheck, SelfReport};
 
 mod cause;
+mod standstill;
 #[cfg(test)]
 mod tests;
 
 /// A probe this far below the known slot means a restarted node, not an answer out of order.
 const ROLLBACK: u64 = 32;
-
-/// Looks without a new slot before a few seconds without one count.
-const STILL_LOOKS: u32 = 3;
-/// An upstream that has stood still for long is excluded if the others are this far ahead;
-const LITTLE: u64 = 4;
-/// and earlier if they advance meanwhile, although they may be assumed further back than they are.
-const NEAR: u64 = 5;
 
 #[derive(Debug, Default)]
 #[expect(
@@ -73,6 +65,8 @@ pub(in crate::upstream) struct Tracker {
     /// Slots received but not processed.
     gap: u64,
     implausible: bool,
+    /// A slot that the cluster cannot have reached, if its last probe showed one.
+    impossible: Option<Slot>,
     wrong_cluster: bool,
 }
 
@@ -138,6 +132,10 @@ impl Tracker {
             self.stand.forget();
             self.credibility.restarted(slot, known);
         }
+        // The first slot at a commitment shows neither that it advances nor that it does not.
+        let tells =
+            |level: &Commitment| look.slot(*level).is_some() && self.stand.seen(*level).is_some();
+        let compared = Commitment::ALL.iter().any(tells);
         let mut advanced = restarted.is_some();
         for level in Commitment::ALL {
             if let Some(slot) = look.slot(level) {
@@ -145,6 +143,9 @@ impl Tracker {
             }
         }
         self.stand.cap_pace(peers.usual.percent(200));
+        if !advanced && !compared {
+            return;
+        }
         let looked = if advanced { look.at } else { look.started };
         if advanced {
             self.stand.advanced_at = Some(look.at);
@@ -268,6 +269,11 @@ impl Tracker {
         self.implausible = check == HeightCheck::Implausible;
     }
 
+    /// Its last probe showed this slot, which the cluster cannot have reached, or none of the kind.
+    pub(in crate::upstream) fn claims(&mut self, impossible: Option<Slot>) {
+        self.impossible = impossible;
+    }
+
     /// Whether its genesis hash is another than the cluster's.
     pub(in crate::upstream) fn wrong_cluster(&mut self, wrong: bool) {
         if self.wrong_cluster && !wrong {
@@ -312,7 +318,7 @@ impl Tracker {
         };
         match () {
             () if self.wrong_cluster => Health::WrongCluster,
-            () if self.implausible => Health::Implausible,
+            () if self.implausible || self.impossible.is_some() => Health::Implausible,
             () if self.failing => Health::Failing,
             // It may refuse all its probes with that.
             () if !self.probed && self.word != SelfReport::Well => Health::Unwell,
@@ -325,27 +331,5 @@ impl Tracker {
             () if too_far => Health::Lagging,
             () => Health::Healthy,
         }
-    }
-
-    /// How long it has shown no new slot. Only observed time counts: an upstream that was not asked
-    /// may well have advanced.
-    fn stood(&self) -> Duration {
-        match (self.stand.looked_at, self.stand.advanced_at) {
-            (Some(looked), Some(advanced)) => looked.saturating_duration_since(advanced),
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// If all stand still the cluster does, and no upstream is worse for it.
-    fn stands_still(&self, limits: &config::HealthSettings) -> bool {
-        let stood = self.stood();
-        let long = stood >= limits.stopped_after;
-        let Some(behind) = self.behind else {
-            return long;
-        };
-        let soon = self.looks >= STILL_LOOKS
-            && stood >= STILL.min(limits.stopped_after)
-            && self.moves.slots(stood) >= STILL_SLOTS;
-        (soon && behind >= NEAR) || (long && behind >= LITTLE)
     }
 }

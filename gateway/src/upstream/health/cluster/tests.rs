@@ -41,6 +41,7 @@ impl Members {
         let alone = PeerSlots {
             heads: [None; 3],
             highest: [None; 3],
+            settled: [None; 3],
             agreed: false,
             stopped: [None; 3],
             moves: usual,

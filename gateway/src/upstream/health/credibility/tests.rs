@@ -20,6 +20,7 @@ use Others::{Nobody, One, Two};
 
 /// One upstream with its clock, on a cluster that is at slot 1000 and a slot per step.
 struct Watched {
+    first: u64,
     credibility: Credibility,
     stand: SlotPosition,
     start: Instant,
@@ -28,8 +29,14 @@ struct Watched {
 
 impl Watched {
     fn new() -> Self {
+        Self::at(1000)
+    }
+
+    /// On a cluster that begins there.
+    fn at(first: u64) -> Self {
         let start = Instant::now();
         Self {
+            first,
             credibility: Credibility::default(),
             stand: SlotPosition::default(),
             start,
@@ -48,7 +55,7 @@ impl Watched {
     }
 
     fn cluster(&self) -> u64 {
-        1000 + u64::try_from((self.now - self.start).as_millis()).unwrap() / 400
+        self.first + u64::try_from((self.now - self.start).as_millis()).unwrap() / 400
     }
 
     fn peers(&self, others: Others) -> PeerSlots {
@@ -60,6 +67,7 @@ impl Watched {
         PeerSlots {
             heads: [behind; 3],
             highest: [behind; 3],
+            settled: [behind; 3],
             agreed: matches!(others, Two(_)),
             stopped: [None; 3],
             moves: usual,
@@ -148,18 +156,48 @@ fn one_that_goes_on_in_steps_stays_credible_however_far_the_others_fall_behind()
 }
 
 #[test]
-fn of_those_seen_for_the_first_time_two_that_agree_are_believed() {
-    for (others, believed) in [(Nobody, true), (One(100), true), (Two(100), false)] {
-        let mut watched = Watched::new();
+fn of_those_seen_for_the_first_time_two_that_agree_are_believed_for_a_while() {
+    for (others, at_once, after) in [
+        (Nobody, true, Some(0)),
+        (One(100), true, Some(0)),
+        (Two(100), false, Some(20)),
+        // More than a day.
+        (One(300_000), false, None),
+        (Two(300_000), false, None),
+    ] {
+        let mut watched = Watched::at(1_000_000);
         let belief = watched.probe(0, others);
-        assert_eq!(belief == SlotBelief::Explained, believed, "{others:?}");
-        assert_eq!(watched.believed_after(0, others).is_some(), believed);
+        assert_eq!(belief == SlotBelief::Explained, at_once, "{others:?}");
+        assert_eq!(watched.believed_after(0, others), after, "{others:?}");
     }
     // It was the first, and the others came later.
     let mut watched = Watched::new();
     assert_eq!(watched.probe(100, Nobody), SlotBelief::Explained);
     watched.now += STEP;
     assert_eq!(watched.probe(100, Two(0)), SlotBelief::Jumped);
+    assert_eq!(watched.believed_after(100, Two(0)), Some(20));
+}
+
+#[test]
+fn one_that_goes_on_faster_or_slower_than_a_cluster_is_not_believed_against_two() {
+    for (step, is_tip) in [(0, false), (1, false), (2, true), (3, false), (6, false)] {
+        let mut watched = Watched::new();
+        let mut believed = false;
+        for look in 0..500 {
+            watched.now += STEP;
+            // In half slots beside the cluster's own.
+            let ahead = 100 + look * (step - 2) / 2;
+            believed |= watched.probe(ahead, Two(0)) == SlotBelief::Explained && ahead > 20;
+        }
+        assert_eq!(believed, is_tip, "{step}");
+    }
+}
+
+#[test]
+fn one_that_leapt_while_nobody_was_there_is_not_believed_against_two_that_come_back() {
+    let mut watched = Watched::settled(Two(0));
+    assert!(watched.believed_after(400, Nobody).is_some());
+    assert_eq!(watched.believed_after(400, Two(0)), None);
 }
 
 #[test]

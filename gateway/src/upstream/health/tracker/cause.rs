@@ -48,7 +48,10 @@ impl Tracker {
             Health::Suspect => {
                 "its slots have jumped; checking which cluster it belongs to".to_owned()
             }
-            Health::Implausible => "its block height is not below its slot".to_owned(),
+            Health::Implausible => match self.impossible {
+                Some(slot) => format!("no cluster can be at its slot, {slot}, by now"),
+                None => "its block height is not below its slot".to_owned(),
+            },
             Health::WrongCluster => {
                 let hashes = self.hashes.as_deref();
                 hashes

@@ -3,6 +3,8 @@
 mod jumps;
 mod standing_still;
 
+use std::time::Duration;
+
 use super::*;
 
 const UNWELL: SelfReport = SelfReport::Unwell { behind: None };
@@ -12,6 +14,7 @@ fn peers(tip: u64) -> PeerSlots {
     PeerSlots {
         heads: [Some(Slot(tip)); 3],
         highest: [Some(Slot(tip)); 3],
+        settled: [Some(Slot(tip)); 3],
         ..alone()
     }
 }
@@ -21,6 +24,7 @@ fn alone() -> PeerSlots {
     PeerSlots {
         heads: [None; 3],
         highest: [None; 3],
+        settled: [None; 3],
         agreed: false,
         stopped: [None; 3],
         moves: usual,

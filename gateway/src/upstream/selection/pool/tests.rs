@@ -155,6 +155,7 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
             let peers = PeerSlots {
                 heads: [Some(Slot(1300)); 3],
                 highest: [Some(Slot(1300)); 3],
+                settled: [Some(Slot(1300)); 3],
                 agreed: false,
                 stopped: [None; 3],
                 moves: usual,

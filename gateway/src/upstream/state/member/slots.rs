@@ -45,7 +45,7 @@ impl Member {
             return;
         }
         drop(stand);
-        if new {
+        if new && !self.is_impossible(slot) {
             self.live.slot_feed.heard(commitment);
         }
         self.look(&SlotLook::one(
@@ -138,13 +138,28 @@ impl Member {
         self.judge(look, |_| {});
     }
 
+    /// Whether the cluster cannot have reached a slot by now.
+    pub(in crate::upstream) fn is_impossible(&self, slot: Slot) -> bool {
+        self.cluster.is_impossible(slot, self.clock.millis())
+    }
+
     /// The same with what else the observation showed, for a single verdict on all of it.
     pub(in crate::upstream) fn judge(&self, look: &SlotLook, findings: impl FnOnce(&mut Tracker)) {
         let now = look.at;
         let peers = self.cluster.peers(self.live.id(), now);
-        let mut ask = false;
+        let impossible = look.slots.iter().flatten().copied().max();
+        let impossible = impossible.filter(|slot| self.is_impossible(*slot));
+        let possible = |slot: &Slot| impossible.is_none() || !self.is_impossible(*slot);
+        let look = &SlotLook {
+            slots: look.slots.map(|slot| slot.filter(possible)),
+            ..*look
+        };
+        let mut ask = impossible.is_some();
         let change = self.live.track(&self.policy.health, now, |tracker| {
-            ask = tracker.look(look, &peers);
+            if look.source == SightingSource::Probe {
+                tracker.claims(impossible);
+            }
+            ask |= tracker.look(look, &peers);
             findings(tracker);
         });
         if change.is_some_and(|change| change.to == Health::Stopped) {
