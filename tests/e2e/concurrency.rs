@@ -160,19 +160,22 @@ async fn what_one_upstream_cannot_take_goes_to_the_next_tier() {
     assert_eq!(scene.hits("sandboxEcho"), [20, 0]);
     scene.cluster.reset_counts();
     hold(&scene, 0);
-    let further = async {
-        eventually("the first node to have as many as it gets", || {
-            scene.v(0).hits("sandboxEcho") == MEDIUM as u64
+    // More than the first gets, and few enough for the second to have places for the rest. A probe may
+    // have one of the first's at that moment.
+    let all = MEDIUM + 40;
+    let overflow = async {
+        eventually("all calls to be at a node", || {
+            scene.hits("sandboxEcho").iter().sum::<u64>() == all as u64
         })
         .await;
-        // Few at once: if there were no place at either, they would wait for the first.
-        for _ in 0..5 {
-            all_answered(&flood(&scene, 20, "medium").await);
-        }
-        assert_eq!(scene.hits("sandboxEcho"), [MEDIUM as u64, 100]);
+        let hits = scene.hits("sandboxEcho");
+        assert!(
+            (MEDIUM as u64 / 2..=MEDIUM as u64).contains(&hits[0]),
+            "{hits:?}"
+        );
         scene.v(0).heal().unwrap();
     };
-    let (replies, ()) = tokio::join!(flood(&scene, MEDIUM, "medium"), further);
+    let (replies, ()) = tokio::join!(flood(&scene, all, "medium"), overflow);
     all_answered(&replies);
-    assert_eq!(scene.hits("sandboxEcho"), [MEDIUM as u64, 100]);
+    assert_eq!(scene.hits("sandboxEcho").iter().sum::<u64>(), all as u64);
 }
