@@ -31,7 +31,7 @@ async fn a_block_time_in_milliseconds_is_a_dead_letter_and_its_partition_goes_on
     let program = world.program(None);
     let (mut ledger, pool) = (Ledger::default(), world.pool().await);
     let mut records: Vec<Record> = Generator::new(plan(43)).take(120).collect();
-    let odd = (40..)
+    let odd = (40..80)
         .find(|at| in_milliseconds(&mut records[*at]))
         .unwrap();
     let partition = records[odd].place.partition;

@@ -284,9 +284,11 @@ fn a_price_that_stands_from_one_slot_to_the_next_is_one() {
     assert_told(&figures);
 }
 
-/// The documentation has the figures of the first three: what is told and what the pool shows at most, in percent, and
-/// after how many slots and dollars it is one.
-fn assert_told(figures: &[(f64, f64, Option<(u32, f64)>)]) {
+/// What is told and what the pool shows at most, in percent, and after how many slots and dollars it is one.
+type Figures = (f64, f64, Option<(u32, f64)>);
+
+/// The documentation has those of the first three.
+fn assert_told(figures: &[Figures]) {
     let [
         (least, _, None),
         (some, pool, Some((after, fees))),
