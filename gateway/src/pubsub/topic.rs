@@ -1,6 +1,7 @@
 //! One subscription as it is made upstream, shared by all clients with equal subscriptions: its
 //! subscribers, what was delivered, and the upstream that counts.
 
+mod gap;
 mod held;
 mod outcomes;
 mod replays;
@@ -119,14 +120,7 @@ impl Topic {
                 answer(waiting, &Ok(()));
                 None
             }
-            TopicPhase::Live => {
-                let after = state.seen.newest().unwrap_or(Slot(0));
-                state.moves += 1;
-                if !self.spec.kind.can_be_repaired() {
-                    state.has_gap(after);
-                }
-                Some(after)
-            }
+            TopicPhase::Live => Some(state.moves_on()),
             TopicPhase::Ended => {
                 state.phase = TopicPhase::Ended;
                 None
@@ -213,8 +207,7 @@ impl Topic {
         let mut told = 0;
         state.seen.is_complete();
         if missed.is_none() {
-            let after = state.seen.newest().unwrap_or(Slot(0));
-            state.has_gap(after);
+            state.has_gap_now();
         }
         for result in missed.into_iter().flatten() {
             told += state.hear(&result).told;
@@ -263,7 +256,7 @@ impl Topic {
         state.told(verdict, &wrapped(slot, account), Some(read))
     }
 
-    /// What was missed after this slot cannot be recovered: the next notification says so.
+    /// What a move has missed after this slot cannot be recovered: the next notification says so.
     pub(super) fn has_gap(&self, after: Slot) {
         self.state.lock().has_gap(after);
     }

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use perijove_core::{Commitment, Slot};
 use tokio::sync::oneshot;
 
+use super::gap::Gap;
 use super::held::{HeldNotification, HeldNotifications};
 use super::outcomes::{NotificationOutcome, SubscribeResult};
 use super::replays::Replays;
@@ -39,11 +40,12 @@ pub(super) struct TopicState {
     pub(super) teller: Option<Arc<str>>,
     /// Notifications that arrived while missed ones were being recovered.
     pub(super) held: Option<HeldNotifications>,
-    /// Something after this slot was missed and cannot be recovered.
-    pub(super) gap: Option<Slot>,
+    gap: Option<Gap>,
     /// How often it has moved to another socket.
     pub(super) moves: u64,
-    /// The same when the last notification came that was judged by `seen`.
+    /// The last client that was subscribed when it moved.
+    last_moved: u64,
+    /// The number of moves when the last notification came that was judged by `seen`.
     pub(super) moves_seen: u64,
 }
 
@@ -73,6 +75,7 @@ impl TopicState {
             held: None,
             gap: None,
             moves: 0,
+            last_moved: 0,
             moves_seen: 0,
         }
     }
@@ -138,8 +141,34 @@ impl TopicState {
         left
     }
 
+    /// Another socket serves it. Returns the newest slot that was delivered (0: none was).
+    pub(super) fn moves_on(&mut self) -> Slot {
+        let after = self.newest();
+        self.moves += 1;
+        self.last_moved = self.last();
+        if !self.kind.can_be_repaired() {
+            self.has_gap(after);
+        }
+        after
+    }
+
+    /// What those who were subscribed when it moved have missed after this slot cannot be recovered.
     pub(super) fn has_gap(&mut self, after: Slot) {
-        self.gap = Some(self.gap.map_or(after, |gap| gap.min(after)));
+        self.gap = Some(Gap::new(after, self.last_moved).and(self.gap));
+    }
+
+    /// Nor can what has just been missed.
+    pub(super) fn has_gap_now(&mut self) {
+        self.gap = Some(Gap::new(self.newest(), self.last()).and(self.gap));
+    }
+
+    fn newest(&self) -> Slot {
+        self.seen.newest().unwrap_or(Slot(0))
+    }
+
+    /// The client that has joined last.
+    fn last(&self) -> u64 {
+        self.subscribers.keys().max().copied().unwrap_or(0)
     }
 
     pub(super) fn hear(&mut self, result: &Bytes) -> NotificationOutcome {
@@ -168,8 +197,12 @@ impl TopicState {
         if verdict != NotificationVerdict::Tell {
             return NotificationOutcome::nothing(verdict);
         }
-        let head = head(self.kind, result, self.gap.take());
-        let head = NotificationHead::showing(head, shows, &self.total);
+        let gap = self.gap.take();
+        let with = |missed| {
+            let head = head(self.kind, result, missed);
+            NotificationHead::showing(head, shows, &self.total)
+        };
+        let (whole, broken) = (with(None), gap.map(|gap| (gap, with(Some(gap.after)))));
         let mut told = 0;
         let replayed = (!self.replays.is_empty())
             .then(|| ValueMark::of(self.kind, result))
@@ -185,7 +218,9 @@ impl TopicState {
             {
                 continue;
             }
-            told += usize::from(subscriber.outbox.notify(&head, *id));
+            let broken = broken.as_ref().filter(|(gap, _)| gap.concerns(*id));
+            let head = broken.map_or(&whole, |(_, head)| head);
+            told += usize::from(subscriber.outbox.notify(head, *id));
         }
         let ended = self.seen.has_ended();
         let left = if ended { self.end() } else { 0 };
