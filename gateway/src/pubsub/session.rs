@@ -184,9 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                 Some(at) if !leaves => at.min(looks_at),
                 _ => looks_at,
             };
-            let room = self.calls.len() < self.settings.calls && !self.outbox.is_full();
             // Calls in progress are still answered.
-            let listens = room && !leaves;
+            let listens = self.has_room() && !leaves;
             let yields = std::mem::take(&mut self.yields);
             let step = tokio::select! {
                 biased;
@@ -237,8 +236,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             .min(self.checked + self.settings.ping_interval)
     }
 
+    /// Whether another message may be read.
+    fn has_room(&self) -> bool {
+        self.calls.len() < self.settings.calls && !self.outbox.is_full()
+    }
+
     async fn look(&mut self) -> Result<(), SocketEnd> {
         let now = Instant::now();
+        if !self.has_room() {
+            // Whatever the client sends, nobody reads it.
+            self.heard = now;
+        }
         if now >= self.checked + self.settings.ping_interval {
             self.check()?;
         }

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::pubsub::testing::hub;
+use crate::pubsub::testing::{hub, hub_with};
 
 /// A ping of 125 bytes.
 fn ping() -> Vec<u8> {
@@ -41,4 +41,20 @@ async fn a_client_that_reads_gets_an_answer_to_every_ping() {
         assert_eq!(pong[..3], [0x8a, 125, b'x']);
     }
     assert!(!serving.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_to_which_nobody_listens_while_its_calls_are_in_progress_is_not_silent() {
+    let hub = hub_with(|config| {
+        config.websocket.calls = 1;
+        config.websocket.ping_interval = Duration::from_secs(1);
+    });
+    let (mut socket, serving) = tests::pair(&hub).await;
+    // No upstream is there, and the answer takes ten times as long.
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"slotSubscribe"}"#;
+    socket.send(Message::text(call)).await.unwrap();
+    let answer = tests::text(&mut socket).await;
+    assert!(answer.contains("-32005"), "{answer}");
+    // One that answers nothing is.
+    assert_eq!(serving.await.unwrap().end, SocketEnd::Silent);
 }
