@@ -15,6 +15,8 @@ mod filters;
 #[cfg(test)]
 mod tests;
 mod values;
+#[cfg(test)]
+mod word_tests;
 
 const ACCOUNT_ENCODINGS: [&str; 5] = ["binary", "base58", "base64", "jsonParsed", "base64+zstd"];
 const BLOCK_ENCODINGS: [&str; 5] = ["binary", "base64", "base58", "json", "jsonParsed"];
@@ -201,6 +203,8 @@ fn logs(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
                 "Invalid params: invalid value: map, expected map with a single key.",
             ));
         }
+        Value::Object(filter) if is_word(filter, "all") => json!("all"),
+        Value::Object(filter) if is_word(filter, "allWithVotes") => json!("allWithVotes"),
         Value::Object(filter) => match filter.get("mentions") {
             Some(Value::Array(keys)) if keys.len() == 1 => {
                 let mentioned = text(keys.first())?;
@@ -232,10 +236,16 @@ fn logs(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     ))
 }
 
+/// Whether a map stands for this word, as a node reads it.
+fn is_word(map: &Map<String, Value>, word: &str) -> bool {
+    map.get(word).is_some_and(Value::is_null)
+}
+
 fn block(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     between(params, 1, 2)?;
     let subject = match params.first().unwrap_or(&Value::Null) {
         Value::String(all) if all == "all" => json!(all),
+        Value::Object(filter) if filter.len() == 1 && is_word(filter, "all") => json!("all"),
         Value::Object(filter)
             if filter.len() == 1 && filter.contains_key("mentionsAccountOrProgram") =>
         {
