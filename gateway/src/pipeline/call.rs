@@ -247,7 +247,7 @@ pub(super) async fn dispatch(
     .await;
     waited_for.done();
     let answered = matches!(delivered, Delivered::Payload(_));
-    metrics.asked(ask.priority, answered);
+    metrics.asked(ask.priority, answered, request.context.started.elapsed());
     (delivered, attempt_summary)
 }
 

@@ -59,6 +59,7 @@ struct OfClass {
     refused: IntCounter,
     /// Their clients have gone before.
     left: IntCounter,
+    duration: Histogram,
 }
 
 /// The same for the status page, since the start.
@@ -141,9 +142,11 @@ impl PipelineMetrics {
             .inc();
     }
 
-    /// Counts a call of this class that was sent to an upstream, and whether it was answered.
-    pub(super) fn asked(&self, class: Priority, answered: bool) {
+    /// Counts a call of this class that was sent to an upstream: whether it was answered, and how
+    /// long after the request's head.
+    pub(super) fn asked(&self, class: Priority, answered: bool, took: Duration) {
         if let Some(of_class) = self.classes.get(class as usize) {
+            of_class.duration.observe(took.as_secs_f64());
             let counter = if answered {
                 &of_class.answered
             } else {
@@ -230,6 +233,14 @@ fn by_class(registry: &Registry) -> prometheus::Result<[OfClass; Priority::ALL.l
         ),
         &["class", "outcome"],
     )?;
+    let durations = HistogramVec::new(
+        HistogramOpts::new(
+            "perijove_rpc_class_call_duration_seconds",
+            "Time from the request's head to the end of a call sent to upstreams, by class",
+        )
+        .buckets(SECONDS.to_vec()),
+        &["class"],
+    )?;
     let counters = Priority::ALL.map(|class| {
         let class = class.label();
         OfClass {
@@ -237,9 +248,11 @@ fn by_class(registry: &Registry) -> prometheus::Result<[OfClass; Priority::ALL.l
             answered: calls.with_label_values(&[class, "answered"]),
             refused: calls.with_label_values(&[class, "refused"]),
             left: calls.with_label_values(&[class, CLIENT_GONE]),
+            duration: durations.with_label_values(&[class]),
         }
     });
     registry.register(Box::new(calls))?;
+    registry.register(Box::new(durations))?;
     Ok(counters)
 }
 
@@ -302,5 +315,24 @@ mod tests {
             Method::ALL.len() + 2,
             "a name that is made up is no label"
         );
+    }
+
+    #[test]
+    fn what_was_sent_is_timed_by_class_answered_or_not() {
+        let registry = Registry::new();
+        let metrics = PipelineMetrics::register(&registry).unwrap();
+        metrics.asked(Priority::High, true, Duration::from_millis(20));
+        metrics.asked(Priority::High, false, Duration::from_millis(30));
+        metrics.asked_in_vain(Priority::High);
+        let counts = metrics
+            .classes
+            .each_ref()
+            .map(|of_class| of_class.duration.get_sample_count());
+        assert_eq!(
+            counts[Priority::High as usize],
+            2,
+            "who has gone is not timed"
+        );
+        assert_eq!(counts.iter().sum::<u64>(), 2);
     }
 }
