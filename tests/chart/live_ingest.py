@@ -17,7 +17,7 @@ FRESH = 15
 
 
 class Ingests:
-    """Of the class of tests: `scene`, `targets`, `kafka` and `redis` are there."""
+    """Of the class of tests: `scene`, `targets` and `kafka` are there."""
 
     @classmethod
     def ingests(cls):
@@ -28,7 +28,9 @@ class Ingests:
         made = [*(NewTopic(name, 1, 1) for name in topics), NewTopic("shared", 2, 1)]
         for made in admin.create_topics(made).values():
             made.result(timeout=60)
-        cls.trades = cls.generated(200)
+        cls.trades, cls.fresh = cls.generated(200), []
+        # Enough of them: what comes again is not counted again.
+        cls.late = cls.generated(1600, "--seed", 2, "--until", int(time.time()) - 3600)
         database = scene.postgres()
 
         def ingest(name, topic, brokers=cls.kafka, group=None, **config):
@@ -55,8 +57,10 @@ class Ingests:
         cls.produce("gap", cls.trades[6:9])
         watched("gap", "gap")
 
-        url = {"url": f"redis://127.0.0.1:{cls.redis}"}
+        # Not the gateways' Redis: these trades are of other slots than the sandbox's, whose trades would seem old beside them.
+        url = {"url": f"redis://127.0.0.1:{scene.redis()}"}
         watched("well", TOPIC, database={"url": f"postgres://owner@127.0.0.1:{database}/postgres"}, redis=url)
+        scene.beside(cls.refresh)
         scene.beside(cls.flow)
         # With a Redis to itself: of those that share one, one writes prices.
         watched("late", "late", redis={"url": f"redis://127.0.0.1:{scene.redis()}"})
@@ -107,25 +111,29 @@ class Ingests:
         assert cls.producer.flush(30) == 0, "Kafka did not take all of it"
 
     @classmethod
-    def generated(cls, count, *more):
+    def generated(cls, count, *more, name="trades"):
         """So many trades, of now if nothing else is said."""
-        file = cls.scene.folder / "trades.recording"
+        file = cls.scene.folder / f"{name}.recording"
         done = run(binary("INGEST"), "generate", "--messages", count, *more, file)
         assert done.returncode == 0, done.stderr
         return list(recording(file))
 
     @classmethod
+    def refresh(cls):
+        """Keeps trades of now at hand."""
+        for seed in itertools.count(3):
+            cls.fresh = cls.generated(4 * FRESH, "--seed", seed, name="fresh")
+            if cls.scene.stopping.wait(FRESH):
+                return
+
+    @classmethod
     def flow(cls):
         """Trades and garbage, some every second, until the end: of now, and of an hour ago."""
-        old = cls.generated(800, "--until", int(time.time()) - 3600)
-        made, fresh = -FRESH, []
         for n in range(1 << 30):
             if cls.scene.stopping.wait(0.25):
                 return
-            if time.monotonic() - made > FRESH or not fresh:
-                made, fresh = time.monotonic(), cls.generated(4 * FRESH, "--seed", n + 2)
-            cls.produce(TOPIC, [fresh.pop()])
-            cls.produce("late", [old[n % len(old)]])
+            cls.produce(TOPIC, [cls.fresh.pop()] if cls.fresh else [])
+            cls.produce("late", [cls.late[n % len(cls.late)]])
             for partition in (0, 1):
                 cls.producer.produce("shared", cls.trades[n % len(cls.trades)][1], partition=partition)
             # Garbage alone would be a topic of the wrong kind.
