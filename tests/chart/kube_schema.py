@@ -56,7 +56,9 @@ CUSTOM = dict([
         parentRefs=many(closed(("name",), name=TEXT, namespace=TEXT, sectionName=TEXT, port=NUMBER, kind=TEXT, group=TEXT)),
         hostnames=many(TEXT),
         rules=many(closed(
-            matches=many(closed(path=closed(type={"enum": ["PathPrefix", "Exact", "RegularExpression"]}, value=TEXT))),
+            matches=many(closed(
+                path=closed(type={"enum": ["PathPrefix", "Exact", "RegularExpression"]}, value=TEXT),
+                headers=many(closed(("name", "value"), type={"enum": ["Exact", "RegularExpression"]}, name=TEXT, value=TEXT)))),
             timeouts=closed(request=DURATION, backendRequest=DURATION),
             backendRefs=many(closed(("name", "port"), name=TEXT, port=NUMBER, weight=NUMBER)))))),
     resource("keda.sh/v1alpha1", "ScaledObject", closed(
