@@ -18,7 +18,7 @@ import rendered
 from api_server import Server
 from scene import Scene, eventually
 from test_configuration import check
-from test_lifecycle import Release, values
+from release import Release, values
 from tools import CHART, HELMS, ROOT, binary, postgres, run
 
 PLANS = {

@@ -107,11 +107,14 @@ readinessProbe:
 
 {{/* MiB, rounded up, of a size of Kubernetes or of the gateway's configuration: "4Gi", "256MiB", 1048576. */}}
 {{- define "perijove.mebibytes" -}}
-{{- $text := toString . }}
+{{- /* As JSON: a large number of a values file would be written with an exponent. */}}
+{{- $text := toJson . | trimAll "\"" }}
+{{- if regexMatch "^[0-9.]+[A-Za-z]*$" $text }}
 {{- $unit := regexFind "[A-Za-z]*$" $text | trimSuffix "B" | trimSuffix "b" }}
 {{- $bytes := get (dict "" 1 "k" 1000 "K" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776) $unit }}
 {{- $number := regexFind "^[0-9.]+" $text }}
 {{- if and $bytes $number }}{{ divf (mulf $number $bytes) 1048576 | ceil | int64 }}{{ end }}
+{{- end }}
 {{- end }}
 
 {{/*

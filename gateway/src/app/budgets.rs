@@ -308,7 +308,7 @@ impl KeptBudgets {
             .into_iter()
             .partition(|(name, _)| name.starts_with(OF_JUPITER));
         self.rpc.resume(rpc);
-        let own = |name: &str| name.trim_start_matches(OF_JUPITER).to_owned();
+        let own = |name: &str| name.strip_prefix(OF_JUPITER).unwrap_or(name).to_owned();
         let jupiter = jupiter.into_iter();
         self.jupiter
             .resume(jupiter.map(|(name, used_up)| (own(&name), used_up)));

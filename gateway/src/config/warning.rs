@@ -48,7 +48,9 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     }
     probes::look_at_probes(config, reading);
     jupiter_urls::look_at_urls(config, reading);
-    let has_budget = config.upstreams.iter().any(|one| one.budget.is_some());
+    let mut jupiter = config.jupiter.upstreams.iter();
+    let has_budget = config.upstreams.iter().any(|one| one.budget.is_some())
+        || jupiter.any(|one| one.budget.is_some());
     if config.budgets.file.is_some() && !has_budget {
         reading.warn("budgets.file", "keeps nothing: no upstream has a budget");
     }

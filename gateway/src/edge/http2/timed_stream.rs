@@ -33,8 +33,9 @@ pub(super) struct TimedStream {
     stream: Stream,
     progress: FrameProgress,
     timeouts: FrameTimeouts,
-    /// Runs since nothing more of this frame had arrived.
-    waits_for: Option<u64>,
+    /// Of what the timer has run since nothing more of it had arrived. A frame whose head has come
+    /// meanwhile is another one: what follows has another limit.
+    waits_for: Option<(u64, UnfinishedFrame)>,
     timer: Option<Pin<Box<Sleep>>>,
     /// A frame came too late.
     late: Arc<AtomicBool>,
@@ -56,12 +57,13 @@ impl TimedStream {
     /// Resolves when the frame that has begun is late. Called when no bytes are there: no timer is
     /// touched as long as they are.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some((frame, kind)) = self.progress.unfinished() else {
+        let unfinished = self.progress.unfinished();
+        let Some((_, kind)) = unfinished else {
             self.waits_for = None;
             return Poll::Pending;
         };
-        if self.waits_for != Some(frame) {
-            self.waits_for = Some(frame);
+        if self.waits_for != unfinished {
+            self.waits_for = unfinished;
             let end = Instant::now()
                 + match kind {
                     UnfinishedFrame::Head => self.timeouts.head,

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// Most bytes that a node gives in base58, and what it says of more.
 const MOST: usize = 128;
+/// As many take at most so many characters in base64. Longer ones need not be decoded.
+const MOST_IN_BASE64: usize = MOST.div_ceil(3) * 4;
 const TOO_LARGE: &str = "error: data too large for bs58 encoding";
 
 /// How the data of an account is written in base58.
@@ -41,11 +43,14 @@ impl Base58Form {
             None => &mut value,
         };
         let data = account.get_mut("data")?;
-        let bytes = STANDARD.decode(data.get(0)?.as_str()?).ok()?;
-        let text = if bytes.len() <= MOST {
-            bs58::encode(bytes).into_string()
-        } else {
-            TOO_LARGE.to_owned()
+        let read = data.get(0)?.as_str()?;
+        let bytes = match read.len() {
+            0..=MOST_IN_BASE64 => Some(STANDARD.decode(read).ok()?),
+            _ => None,
+        };
+        let text = match bytes.filter(|bytes| bytes.len() <= MOST) {
+            Some(bytes) => bs58::encode(bytes).into_string(),
+            None => TOO_LARGE.to_owned(),
         };
         *data = match self {
             Self::Bare => json!(text),

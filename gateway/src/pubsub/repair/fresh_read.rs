@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use perijove_core::Slot;
 use serde_json::{Map, Value, json};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use super::ask::{AskFault, RepairAnswer, ask};
@@ -36,6 +37,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Most accounts of a program that are delivered although nothing is known of what they were
 /// before: few of them will have changed.
 pub(super) const MOST_UNKNOWN: usize = 256;
+
+/// Accounts converted at once: a program may have very many, and others want the thread.
+const CONVERTED: usize = 256;
 
 /// An account, or the accounts of a program.
 pub(super) struct FreshRead {
@@ -148,12 +152,15 @@ async fn once(
         SubscriptionKind::Account => vec![value],
         _ => values::list(&value).ok_or(AskFault::NotNow)?,
     };
-    let told = |read: Bytes| match base58 {
-        Some(form) => form.told(&read),
-        None => Some(read),
-    };
-    let told: Option<Vec<_>> = read.into_iter().map(told).collect();
-    let mut values = told.ok_or(AskFault::NotNow)?;
+    let mut values = read;
+    if let Some(form) = base58 {
+        for values in values.chunks_mut(CONVERTED) {
+            for value in values {
+                *value = form.told(value).ok_or(AskFault::NotNow)?;
+            }
+            yield_now().await;
+        }
+    }
     if spec.kind == SubscriptionKind::Account {
         // An account that never existed has not changed.
         let never_was = topic.newest().is_none();

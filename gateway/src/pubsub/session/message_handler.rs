@@ -222,9 +222,12 @@ impl HandlerState {
             context: &context,
         };
         let response = self.request(Arc::clone(&context)).answer(text).await;
+        let collected = self
+            .collect(response, &id.unwrap_or(Id::null()), most, &context)
+            .await;
+        // Whoever leaves before has left while it was being collected.
         waited_for.answered();
-        self.collect(response, &id.unwrap_or(Id::null()), most, &context)
-            .await
+        collected
     }
 
     /// The context of a message, or of an entry of a batch, that begins now; the deadline is its

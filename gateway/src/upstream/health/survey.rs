@@ -107,7 +107,8 @@ impl Survey {
             if health != Health::Suspect {
                 let reached = Some(reckoned.estimate(now));
                 *believed = (*believed).max(reached);
-                if !stand.catches_up(fastest) {
+                let fresh = now.saturating_duration_since(seen.at) < FURTHEST;
+                if fresh && health.is_a_witness() && !stand.catches_up(fastest) {
                     *settled = (*settled).max(reached);
                 }
             }
