@@ -170,8 +170,6 @@ impl Feeds {
                     self.hub.end(&topic);
                 }
             }
-            // Its last value would be told as a current one to whoever joins later.
-            FeedChoice::Nobody if topic.is_spare() && !self.has_socket(id) => self.give_way(id),
             FeedChoice::Nobody => {
                 if let Some(placed) = self.topics.get_mut(&id) {
                     placed.again_at = now + AGAIN;
@@ -183,11 +181,6 @@ impl Feeds {
                 }
             }
         }
-    }
-
-    fn has_socket(&self, id: u64) -> bool {
-        let placed = self.topics.get(&id);
-        placed.is_some_and(|placed| placed.on.is_some() || placed.next.is_some())
     }
 
     fn order(&mut self, id: u64, line: u64) {

@@ -250,4 +250,14 @@ mod tests {
             advance(HEAD / 4).await;
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_payload_of_a_frame_has_its_own_time_however_its_head_arrived() {
+        let (mut client, mut timed, _) = after(&[0, 0, 8, 0]).await;
+        assert!(timeout(HEAD / 2, timed.read(&mut [0; 64])).await.is_err());
+        client.write_all(&[0, 0, 0, 0, 1]).await.unwrap();
+        timed.read_exact(&mut [0; 5]).await.unwrap();
+        let failed = fails_after(&mut timed).await;
+        assert_eq!(failed.map(|after| after.as_secs()), Some(DATA.as_secs()));
+    }
 }

@@ -54,7 +54,7 @@ impl Feeds {
     }
 
     /// Ends a topic. The cache subscribes again if the account is still read often.
-    pub(super) fn give_way(&mut self, id: u64) {
+    fn give_way(&mut self, id: u64) {
         let Some(placed) = self.topics.get(&id) else {
             return;
         };

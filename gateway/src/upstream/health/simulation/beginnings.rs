@@ -22,8 +22,9 @@ fn ends_at_the_tip(nodes: &[Node], chain: Chain, traffic: u64, soon: u64) {
         let (tip, cluster) = (simulation.tip(millis), simulation.chain.processed(millis));
         assert!(tip <= cluster + 16, "{tip} of {cluster} at {millis} ms");
     });
+    // Until the one ahead is believed, each look at it may contradict those that agree.
     for transitions in &simulation.transitions {
-        assert!(transitions.len() <= 6, "{transitions:?} of {nodes:?}");
+        assert!(transitions.len() <= 12, "{transitions:?} of {nodes:?}");
     }
 }
 
