@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import time
 
 import yaml
 from confluent_kafka import OFFSET_END, Producer, TopicPartition
@@ -24,13 +23,11 @@ class Ingests:
         scene = cls.scene
         cls.producer = Producer({"bootstrap.servers": cls.kafka, "linger.ms": 0, "log_level": 0})
         admin = AdminClient({"bootstrap.servers": cls.kafka, "log_level": 0})
-        topics = (TOPIC, "backlog", "garbage", "gap", "quiet", "wrong", "late")
+        topics = (TOPIC, "backlog", "garbage", "gap", "quiet", "wrong")
         made = [*(NewTopic(name, 1, 1) for name in topics), NewTopic("shared", 2, 1)]
         for made in admin.create_topics(made).values():
             made.result(timeout=60)
         cls.trades, cls.fresh = cls.generated(200), []
-        # Enough of them: what comes again is not counted again.
-        cls.late = cls.generated(1600, "--seed", 2, "--until", int(time.time()) - 3600)
         database = scene.postgres()
 
         def ingest(name, topic, brokers=cls.kafka, group=None, **config):
@@ -62,8 +59,6 @@ class Ingests:
         watched("well", TOPIC, database={"url": f"postgres://owner@127.0.0.1:{database}/postgres"}, redis=url)
         scene.beside(cls.refresh)
         scene.beside(cls.flow)
-        # With a Redis to itself: of those that share one, one writes prices.
-        watched("late", "late", redis={"url": f"redis://127.0.0.1:{scene.redis()}"})
         watched("no-broker", "quiet", brokers=f"127.0.0.1:{free_port()}")
         watched("garbage", "garbage")
         watched("wrong-kind", "wrong")
@@ -128,12 +123,11 @@ class Ingests:
 
     @classmethod
     def flow(cls):
-        """Trades and garbage, some every second, until the end: of now, and of an hour ago."""
+        """Trades and garbage, some every second, until the end."""
         for n in range(1 << 30):
             if cls.scene.stopping.wait(0.25):
                 return
             cls.produce(TOPIC, [cls.fresh.pop()] if cls.fresh else [])
-            cls.produce("late", [cls.late[n % len(cls.late)]])
             for partition in (0, 1):
                 cls.producer.produce("shared", cls.trades[n % len(cls.trades)][1], partition=partition)
             # Garbage alone would be a topic of the wrong kind.
