@@ -32,7 +32,7 @@ pub use self::keep_up::KeepUp;
 use self::metrics::ConnectionMetrics;
 use self::stopping::Stopping;
 use self::table::{ClientConnectionBounds, ConnectionTable};
-pub(super) use self::tracked::TrackedConnection;
+pub(super) use self::tracked::{ServingRequest, TrackedConnection};
 pub(super) use self::unsent::{NoRoom, UnsentBytes};
 use crate::config::Limits;
 

@@ -8,9 +8,8 @@ use http::Method;
 
 use super::access::{self, AccessEntry};
 use super::api_path::{self, optimized};
-use super::body;
 use super::reply;
-use super::request_end::{ConnectionCut, RequestEnd};
+use super::request_end::RequestEnd;
 use super::request_head::RequestHead;
 use super::rpc_app::RpcApp;
 use super::session::HttpSession;
@@ -43,12 +42,7 @@ impl RpcApp {
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
         let cost = api_path::cost(session.path(), consumer, snapshot)?;
-        let limits = &snapshot.config.limits;
-        let body = body::read(session, limits).await?;
-        if session.tracked().has_no_room(limits) {
-            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
-        }
-        let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
+        let (body, _serving) = Self::accept(session, &snapshot.config.limits).await?;
         let (pipeline, address) = (&self.pipeline, head.context.address);
         let admitted = pipeline.admit(snapshot, consumer, address, cost);
         let admitted = admitted.await?;
@@ -79,11 +73,7 @@ impl RpcApp {
         if let (Some(meter), Ok(bytes)) = (admitted.and_then(|admitted| admitted.meter), written) {
             meter.count(bytes);
         }
-        if written == Err(WriteFault::NoRoom) {
-            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
-        }
-        self.account(entry.as_ref(), written)
-            .map_err(|ConnectionCut| RequestEnd::Cut)
+        self.conclude(entry.as_ref(), written)
     }
 }
 

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use super::access::AccessEntry;
 use super::api_path;
-use super::body;
 use super::reply;
-use super::request_end::{ConnectionCut, RequestEnd};
+use super::request_end::RequestEnd;
 use super::request_head::RequestHead;
 use super::rpc_app::{RpcApp, annotate_span};
 use super::session::HttpSession;
-use super::write_pace::WriteFault;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
 
@@ -27,10 +25,8 @@ impl RpcApp {
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
         let cost = api_path::cost(session.path(), consumer, snapshot)?;
-        let limits = &snapshot.config.limits;
         // It should have no body, and what it has must not be taken for the next request.
-        let body = body::read(session, limits).await?;
-        let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
+        let (body, _serving) = Self::accept(session, &snapshot.config.limits).await?;
         let (pipeline, address) = (&self.pipeline, head.context.address);
         let admitted = pipeline.admit(snapshot, consumer, address, cost);
         let admitted = admitted.await?;
@@ -51,10 +47,6 @@ impl RpcApp {
             .replied_to(&head.context, response.status, snapshot);
         annotate_span(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
-        if written == Err(WriteFault::NoRoom) {
-            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
-        }
-        self.account(entry.as_ref(), written)
-            .map_err(|ConnectionCut| RequestEnd::Cut)
+        self.conclude(entry.as_ref(), written)
     }
 }

@@ -9,7 +9,6 @@ use tokio::time::timeout;
 
 use super::access::{self, AccessEntry};
 use super::api_path;
-use super::body;
 use super::connections::TrackedConnection;
 use super::fields::RequestFields;
 use super::head::{self, RequestKind};
@@ -21,7 +20,6 @@ use super::request_end::{ConnectionCut, RequestEnd};
 use super::request_head::RequestHead;
 use super::rpc_app::{RpcApp, annotate_span};
 use super::session::HttpSession;
-use super::write_pace::WriteFault;
 use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
@@ -186,12 +184,7 @@ impl RpcApp {
         who?;
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
-        let limits = &snapshot.config.limits;
-        let body = body::read(session, limits).await?;
-        if session.tracked().has_no_room(limits) {
-            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
-        }
-        let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
+        let (body, _serving) = Self::accept(session, &snapshot.config.limits).await?;
         let request = self.request(snapshot, head);
         let log = snapshot.config.log.access;
         let kept = log.then(|| body.clone());
@@ -208,11 +201,7 @@ impl RpcApp {
             .replied_to(&head.context, response.status, snapshot);
         annotate_span(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
-        if written == Err(WriteFault::NoRoom) {
-            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
-        }
-        self.account(entry.as_ref(), written)
-            .map_err(|ConnectionCut| RequestEnd::Cut)
+        self.conclude(entry.as_ref(), written)
     }
 
     /// Counts and logs a request over HTTP/2 that Pingora has refused by itself: with a 400 that has no

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::access::{self, AccessEntry};
-use super::connections::ClientConnections;
+use super::body;
+use super::connections::{ClientConnections, ServingRequest};
 use super::drain::Drain;
 use super::fields::RequestFields;
 use super::head;
@@ -18,6 +19,7 @@ use super::request_head::RequestHead;
 use super::response_writer::{ResponseWriter, Sent};
 use super::session::HttpSession;
 use super::write_pace::WriteFault;
+use crate::config::Limits;
 use crate::context::RequestContext;
 use crate::error::Rejection;
 use crate::limit::Remaining;
@@ -100,6 +102,34 @@ impl RpcApp {
             access::log(entry, written);
         }
         written.map(drop).map_err(|_fault| ConnectionCut)
+    }
+
+    /// Concludes a request whose answer was written, as far as that went: where there was no room for it,
+    /// it is refused instead.
+    pub(super) fn conclude(
+        &self,
+        entry: Option<&AccessEntry>,
+        written: Result<Sent, WriteFault>,
+    ) -> Result<(), RequestEnd> {
+        if written == Err(WriteFault::NoRoom) {
+            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
+        }
+        self.account(entry, written)
+            .map_err(|ConnectionCut| RequestEnd::Cut)
+    }
+
+    /// The whole body of a request that is served from now on; refused where the connection has no room for
+    /// an answer.
+    pub(super) async fn accept(
+        session: &mut impl HttpSession,
+        limits: &Limits,
+    ) -> Result<(Bytes, ServingRequest), RequestEnd> {
+        let body = body::read(session, limits).await?;
+        if session.tracked().has_no_room(limits) {
+            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
+        }
+        let serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
+        Ok((body, serving))
     }
 
     /// Refuses a request. Its body may be unread; after ambiguous framing and after a body that did

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::begins_as_object;
-use super::parameters::{Parameters, canonical_u64, decode};
-use super::{AskedSwap, SwapMode};
+use super::parameters::{Parameters, decode};
+use super::{AskedSwap, QuoteFacts, SwapMode};
 
 /// A transaction with more signatures would not fit into a packet (1232 bytes / 64).
 const MOST_SIGNATURES: u8 = 19;
@@ -52,21 +52,6 @@ struct TransactionRequest<'a> {
     payer: Option<&'a RawValue>,
     #[serde(borrow, default)]
     quote_response: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct QuotedSwap<'a> {
-    #[serde(borrow)]
-    input_mint: Cow<'a, str>,
-    #[serde(borrow)]
-    output_mint: Cow<'a, str>,
-    #[serde(borrow)]
-    in_amount: Cow<'a, str>,
-    #[serde(borrow)]
-    out_amount: Cow<'a, str>,
-    #[serde(borrow, default)]
-    swap_mode: Option<Cow<'a, str>>,
 }
 
 /// What an answer says of itself.
@@ -193,20 +178,20 @@ fn key(raw: &RawValue) -> Option<Pubkey> {
 
 /// What a quote is for; `None` if it does not say, or not as Jupiter does.
 fn swap_of(quote: &RawValue) -> Option<AskedSwap> {
-    let quote: QuotedSwap<'_> = serde_json::from_str(quote.get()).ok()?;
-    let mode = match quote.swap_mode.as_deref() {
+    let quote = QuoteFacts::read(quote.get().as_bytes())?;
+    let mode = match quote.mode.as_deref() {
         None | Some("ExactIn") => SwapMode::ExactIn,
         Some("ExactOut") => SwapMode::ExactOut,
         Some(_) => return None,
     };
     let amount = match mode {
-        SwapMode::ExactIn => &quote.in_amount,
-        SwapMode::ExactOut => &quote.out_amount,
+        SwapMode::ExactIn => quote.in_amount,
+        SwapMode::ExactOut => quote.out_amount,
     };
     Some(AskedSwap {
-        input_mint: quote.input_mint.parse().ok()?,
-        output_mint: quote.output_mint.parse().ok()?,
-        amount: canonical_u64(amount)?,
+        input_mint: quote.input_mint?,
+        output_mint: quote.output_mint?,
+        amount,
         mode,
     })
 }
